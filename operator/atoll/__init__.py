@@ -1,0 +1,1 @@
+"""Atoll: a Kubernetes operator for clusters of clusters."""

@@ -1,0 +1,205 @@
+"""ChildCluster: one real cluster, made and written by Atoll alone.
+
+`spec` holds identity, addresses and hosts, because backups keep `spec`. Provider settings are not copied
+here: the operator reads them from the ClusterSet.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from .meta import (
+    LIST_SET,
+    STATUS_DEFAULT,
+    Count,
+    Id,
+    JoinedName,
+    KubernetesVersion,
+    LongMessage,
+    Message,
+    Name,
+    NameReference,
+    OptionalCidr,
+    Part,
+    Resource,
+    Resources,
+    Revision,
+    Seconds,
+    ServedVersion,
+    Status,
+    Text63,
+    Text253,
+    Time,
+    Uid,
+    with_rules,
+)
+from .providers import ProviderKind
+from .rules import build_immutable, build_rule, build_set_once
+
+
+class ChildNetwork(Part):
+    """Addresses of the cluster."""
+
+    pod_cidr: OptionalCidr = ""
+    """Block of the pods."""
+    service_cidr: OptionalCidr = ""
+    """Block of the services."""
+
+
+class ChildClusterSpec(Part):
+    """What Atoll has decided for the cluster."""
+
+    model_config = ConfigDict(
+        json_schema_extra=with_rules(
+            build_immutable(
+                "spec.id", "id", "It is the only name of the cluster outside; nothing may break that link."
+            ),
+            build_immutable("spec.setName", "setName", "Add a member to the other ClusterSet instead."),
+            build_immutable("spec.memberName", "memberName", "A renamed member is a removal plus an addition."),
+            build_immutable("spec.provider", "provider", "Make a new ClusterSet for another kind of provider."),
+            build_set_once("spec.clusterUID", "clusterUID", "It pins the cluster that Atoll talks to."),
+            build_rule(
+                "!has(oldSelf.clusterUID) || oldSelf.clusterUID == '' || (has(self.network) == has(oldSelf.network) "
+                "&& (!has(self.network) || self.network == oldSelf.network))",
+                "spec.network cannot be changed once the cluster lives. Add a new member with other addresses.",
+            ),
+        )
+    )
+
+    id: Id
+    """Random name of the cluster in clouds, host journals and plane folders; never changes."""
+    set_name: Name
+    """ClusterSet that the cluster belongs to."""
+    member_name: Name
+    """Member of the set."""
+    provider: ProviderKind
+    """Kind of provider: the name of the set's provider block."""
+    version: KubernetesVersion
+    """Version that the cluster shall have now: one hop at a time."""
+    revision: Revision = ""
+    """Revision that the cluster shall have now."""
+    network: ChildNetwork | None = None
+    """Addresses of the cluster."""
+    cluster_uid: Uid = ""
+    """UID of the namespace kube-system in the cluster, pinned at the first visit."""
+    hosts: Annotated[tuple[JoinedName, ...], Field(max_length=200, json_schema_extra=LIST_SET)] = ()
+    """Host objects that are claimed for the cluster."""
+    deletion_policy: Literal["Orphan", "Delete"] = "Orphan"
+    """What becomes of the real cluster when this object is deleted."""
+
+
+class NodeCounts(Part):
+    """Nodes of the cluster."""
+
+    total: Count = 0
+    """All nodes."""
+    ready: Count = 0
+    """Nodes that are ready."""
+
+
+class OperationStatus(Part):
+    """Work under way; written before it begins."""
+
+    id: Id
+    """Name of the operation, repeated on the far side."""
+    type: Literal["Create", "Change", "Revert", "Repair", "Delete"]
+    """What is being done."""
+    state: Literal["Running", "Failed"] | None = None
+    """Whether it is worked on, or was given up."""
+    from_version: ServedVersion = ""
+    """Version before."""
+    to_version: ServedVersion = ""
+    """Version after."""
+    rollout: JoinedName = ""
+    """Rollout that wants it."""
+    step: Text253 = ""
+    """Step that is under way."""
+    steps_done: Annotated[int, Field(ge=0, le=1000)] = 0
+    """Steps done."""
+    steps_total: Annotated[int, Field(ge=0, le=1000)] = 0
+    """Steps in all; 0 while unknown."""
+    started_time: Time
+    """When it began."""
+    message: LongMessage = ""
+    """How it goes, or why it failed and what to do."""
+
+
+class CheckStatus(Part):
+    """One verification check."""
+
+    check: Text63
+    """Name of the check."""
+    result: Literal["Passed", "Failed", "Skipped", "Unknown"]
+    """How it ended."""
+    message: Message = ""
+    """What was found."""
+    time: Time
+    """When it ran."""
+
+
+class ChildChange(Part):
+    """One finished change of the cluster."""
+
+    type: Text63 = ""
+    """What was done."""
+    from_: ServedVersion = ""
+    """Version before."""
+    to: ServedVersion = ""
+    """Version after."""
+    started_time: Time
+    """When it began."""
+    seconds: Seconds = 0
+    """How long it took."""
+    result: Text63 = ""
+    """How it ended."""
+
+
+class ChildClusterStatus(Status):
+    """What the cluster is."""
+
+    version: ServedVersion = ""
+    """Version that its API server reports."""
+    revision: Revision = ""
+    """Last revision that was fully reached and verified."""
+    endpoint: Annotated[str, StringConstraints(max_length=512)] = ""
+    """URL of the API server."""
+    kubeconfig_secret_ref: NameReference | None = None
+    """Secret with the kubeconfig under the key `value`."""
+    nodes: NodeCounts | None = None
+    """Nodes of the cluster."""
+    capacity: Resources | None = None
+    """What the cluster holds for tenants."""
+    allocated: Resources | None = None
+    """What tenants have been promised."""
+    environments: Annotated[tuple[Name, ...], Field(max_length=50, json_schema_extra=LIST_SET)] = ()
+    """Environments that the cluster hosts."""
+    tenant_count: Count = 0
+    """Tenants on the cluster."""
+    operation: OperationStatus | None = None
+    """Work under way."""
+    verification: Annotated[tuple[CheckStatus, ...], Field(max_length=32)] = ()
+    """Last run of the verification checks."""
+    history: Annotated[tuple[ChildChange, ...], Field(max_length=10)] = ()
+    """Last changes, the newest last; forecasts come from them."""
+    certificates_expire_time: Time | None = None
+    """When the first certificate expires."""
+
+
+class ChildCluster(Resource):
+    """One real cluster. Atoll makes and writes it; everybody may read it."""
+
+    model_config = ConfigDict(
+        json_schema_extra=with_rules(
+            build_rule(
+                "self.metadata.name == self.spec.setName + '--' + self.spec.memberName",
+                "metadata.name must be <spec.setName>--<spec.memberName>.",
+            )
+        )
+    )
+
+    spec: ChildClusterSpec
+    """What Atoll has decided for the cluster."""
+    status: ChildClusterStatus = Field(default_factory=ChildClusterStatus, json_schema_extra=STATUS_DEFAULT)
+    """What the cluster is."""

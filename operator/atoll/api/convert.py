@@ -1,0 +1,354 @@
+"""From bodies of our kinds to the values that the core decides on.
+
+Defaults are filled in here, with one exception: provider settings hold only what was written, because revisions are
+made from them and must not change when a later Atoll learns new fields. What CRD rules refuse and the core relies on is
+refused here again, for manifests that no API server has seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from atoll.errors import BadInput
+from atoll.fleet import observed, spec, values
+from atoll.fleet.cluster import OperationType
+
+from . import childcluster, clusterset, environment, meta, regime, rollout, tenant
+from .parse import parse_as
+from .providers import PROVIDERS, ProviderBlocks
+
+Body = Mapping[str, Any]
+
+ROLLOUT_ANNOTATION = "atoll.dev/rollout"
+
+
+def convert_cluster_set(body: Body) -> spec.ClusterSet:
+    """Convert a ClusterSet; raises BadInput naming the field."""
+    parsed = parse_as(clusterset.ClusterSet, body)
+    wanted = parsed.spec
+    kind = _choose_provider(wanted)
+    return spec.ClusterSet(
+        meta=convert_meta(parsed.metadata),
+        version=values.Version.parse(wanted.version),
+        provider=spec.ProviderBlock(kind=kind, settings=_convert_settings(wanted.provider, kind, own=False)),
+        members=tuple(_convert_member(member, kind) for member in wanted.clusters),
+        regimes=wanted.regimes,
+        capabilities=wanted.capabilities,
+        labels=_convert_labels(wanted.labels),
+        network=spec.Network(
+            address_block=wanted.network.address_block,
+            pod_prefix_length=wanted.network.pod_prefix_length,
+            service_prefix_length=wanted.network.service_prefix_length,
+        ),
+        authentication=_freeze_model(wanted.authentication),
+        upgrade=_convert_upgrade(wanted.upgrade),
+        sample_application=wanted.verification.sample_application,
+        backup=_freeze_model(wanted.backup),
+        confirm_removal=wanted.confirm_removal,
+        deletion_policy=spec.DeletionPolicy(wanted.deletion_policy),
+        deletion_protection=wanted.deletion_protection,
+        paused=_convert_paused(wanted.paused),
+        status=_freeze_status(body),
+    )
+
+
+def convert_child_cluster(body: Body) -> observed.ChildCluster:
+    """Convert a ChildCluster; raises BadInput naming the field."""
+    parsed = parse_as(childcluster.ChildCluster, body)
+    wanted, status = parsed.spec, _freeze_status(body)
+    network = wanted.network or childcluster.ChildNetwork()
+    operation = parsed.status.operation
+    return observed.ChildCluster(
+        meta=convert_meta(parsed.metadata),
+        id=wanted.id,
+        set_name=wanted.set_name,
+        member_name=wanted.member_name,
+        provider=wanted.provider,
+        version=values.Version.parse(wanted.version),
+        revision=wanted.revision,
+        pod_cidr=network.pod_cidr,
+        service_cidr=network.service_cidr,
+        cluster_uid=wanted.cluster_uid,
+        hosts=wanted.hosts,
+        rollout=parsed.metadata.annotations.get(ROLLOUT_ANNOTATION, ""),
+        deletion_policy=spec.DeletionPolicy(wanted.deletion_policy),
+        operation=None if operation is None else _convert_operation(operation),
+        done_revision=parsed.status.revision,
+        history=status.get("history", ()),
+        body=values.freeze(body),
+        status=status,
+    )
+
+
+def convert_environment(body: Body) -> spec.Environment:
+    """Convert an Environment; raises BadInput naming the field."""
+    parsed = parse_as(environment.Environment, body)
+    wanted = parsed.spec
+    placement = wanted.placement
+    return spec.Environment(
+        meta=convert_meta(parsed.metadata),
+        topology=spec.Topology(wanted.topology),
+        selector=_convert_selector(placement.cluster_selector, "spec.placement.clusterSelector"),
+        required_capabilities=placement.required_capabilities,
+        spread=(
+            spec.Spread(topology_key=placement.spread.topology_key, max_skew=placement.spread.max_skew)
+            if placement.spread is not None
+            else None
+        ),
+        headroom_percent=placement.headroom_percent,
+        allowed_tenants=wanted.allowed_tenants,
+        max_per_tenant=_convert_resources(wanted.max_per_tenant),
+        max_unavailable_clusters=wanted.max_unavailable_clusters,
+        regimes=wanted.regimes,
+        isolation=spec.Isolation(wanted.isolation),
+        labels=_convert_labels(wanted.labels),
+        freezes=tuple(
+            spec.Freeze(start=freeze.from_, end=freeze.to, reason=freeze.reason) for freeze in wanted.freezes
+        ),
+        deletion_protection=wanted.deletion_protection,
+        paused=_convert_paused(wanted.paused),
+        status=_freeze_status(body),
+    )
+
+
+def convert_tenant(body: Body) -> spec.Tenant:
+    """Convert a Tenant; raises BadInput naming the field."""
+    parsed = parse_as(tenant.Tenant, body)
+    wanted = parsed.spec
+    return spec.Tenant(
+        meta=convert_meta(parsed.metadata),
+        members=tuple(
+            spec.TenantMember(kind=member.kind, name=member.name, role=member.role) for member in wanted.members
+        ),
+        environments=tuple(_convert_tenant_environment(entry) for entry in wanted.environments),
+        regimes=wanted.regimes,
+        capabilities=wanted.capabilities,
+        network=_freeze_model(wanted.network),
+        deletion_policy=spec.DeletionPolicy(wanted.deletion_policy),
+        deletion_protection=wanted.deletion_protection,
+        paused=_convert_paused(wanted.paused),
+        status=_freeze_status(body),
+    )
+
+
+def convert_regime(body: Body) -> spec.Regime:
+    """Convert a Regime; raises BadInput naming the field."""
+    parsed = parse_as(regime.Regime, body)
+    wanted = parsed.spec
+    upgrade = wanted.upgrade.model_dump(mode="json", by_alias=True, exclude_none=True)
+    unset = regime.RegimeUpgrade().model_dump(mode="json", by_alias=True)
+    return spec.Regime(
+        meta=convert_meta(parsed.metadata),
+        title=wanted.title,
+        countries=wanted.countries,
+        exclusive=wanted.exclusive,
+        incompatible_with=wanted.incompatible_with,
+        isolation=spec.Isolation(wanted.isolation),
+        pod_security=wanted.pod_security or "",
+        max_minors_behind=None if wanted.versions is None else wanted.versions.max_minors_behind,
+        upgrade=values.freeze({key: value for key, value in upgrade.items() if value != unset[key]}),
+        labels=_convert_labels(wanted.labels),
+        status=_freeze_status(body),
+    )
+
+
+def convert_rollout(body: Body) -> observed.Rollout:
+    """Convert a Rollout; raises BadInput naming the field."""
+    parsed = parse_as(rollout.Rollout, body)
+    wanted = parsed.spec
+    return observed.Rollout(
+        meta=convert_meta(parsed.metadata),
+        set_name=wanted.set_name,
+        target_version=values.Version.parse(wanted.target.version),
+        target_revision=wanted.target.revision,
+        retry=wanted.target.retry,
+        requested_by=wanted.requested_by,
+        action=wanted.action,
+        waves=tuple(
+            observed.RolloutWave(
+                name=wave.name,
+                clusters=wave.clusters,
+                max_concurrent=wave.max_concurrent,
+                soak_seconds=wave.soak_seconds,
+                gates=wave.gates,
+            )
+            for wave in wanted.waves
+        ),
+        status=_freeze_status(body),
+    )
+
+
+def convert_meta(parsed: meta.ObjectMeta) -> spec.Meta:
+    """Convert an object's metadata."""
+    return spec.Meta(
+        name=parsed.name,
+        namespace=parsed.namespace,
+        uid=parsed.uid,
+        resource_version=parsed.resource_version,
+        generation=parsed.generation,
+        labels=_convert_labels(parsed.labels),
+        annotations=_convert_labels(parsed.annotations),
+        finalizers=parsed.finalizers,
+        creation_time=parsed.creation_timestamp,
+        deletion_time=parsed.deletion_timestamp,
+    )
+
+
+def _choose_provider(wanted: clusterset.ClusterSetSpec) -> str:
+    """Return the kind of the one provider block; refuse none, several, and members with another one."""
+    there = [kind for kind in PROVIDERS if getattr(wanted.provider, kind) is not None]
+    if len(there) != 1:
+        found = f"{' and '.join(there)}. Keep one." if there else f"none. Add one of {', '.join(PROVIDERS)}."
+        raise BadInput(f"spec.provider must have exactly one block; it has {found}", field="spec.provider")
+    for member in wanted.clusters:
+        foreign = [kind for kind in PROVIDERS if kind != there[0] and getattr(member, kind) is not None]
+        if foreign:
+            raise BadInput(
+                f"spec.clusters[{member.name}] has a block {foreign[0]}, and the set's provider is {there[0]}. "
+                f"Remove {foreign[0]} from the member.",
+                field=f"spec.clusters[{member.name}].{foreign[0]}",
+            )
+    return there[0]
+
+
+def _convert_settings(blocks: ProviderBlocks, kind: str, *, own: bool) -> Mapping[str, Any]:
+    """Return what a block says, by API names, without defaults; a member's `own` values stay where they equal one."""
+    block: meta.Part | None = getattr(blocks, kind)
+    if block is None:
+        return values.NO_LABELS
+    said = block.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+    if own:
+        full = block.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True)
+        said = {name: said.get(name, value) for name, value in full.items()}
+    frozen: Mapping[str, Any] = values.freeze(said)
+    return frozen
+
+
+def _convert_member(member: clusterset.Member, kind: str) -> spec.Member:
+    return spec.Member(
+        name=member.name,
+        labels=_convert_labels(member.labels),
+        country=member.country or "",
+        region=member.region or "",
+        regimes=member.regimes,
+        capabilities=member.capabilities,
+        workload_classes=member.workload_classes,
+        reserved_for=None if member.reserved_for is None else member.reserved_for.tenants,
+        capacity=None if member.capacity is None else _convert_resources(member.capacity),
+        settings=_convert_settings(member, kind, own=True),
+    )
+
+
+def _convert_upgrade(upgrade: clusterset.Upgrade) -> spec.Upgrade:
+    return spec.Upgrade(
+        waves=tuple(_convert_wave(wave) for wave in upgrade.waves),
+        max_concurrent=values.Share.parse(upgrade.max_concurrent),
+        max_concurrent_per_region=upgrade.max_concurrent_per_region,
+        failure_budget=values.Share.parse(upgrade.failure_budget),
+        on_failure=upgrade.on_failure,
+        windows=tuple(
+            spec.Window(cron=window.cron, duration_minutes=window.duration_minutes, time_zone=window.time_zone)
+            for window in upgrade.windows
+        ),
+        retry=upgrade.retry,
+    )
+
+
+def _convert_wave(wave: clusterset.Wave) -> spec.Wave:
+    selector = _convert_selector(wave.cluster_selector, f"spec.upgrade.waves[{wave.name}].clusterSelector")
+    assert selector is not None
+    return spec.Wave(
+        name=wave.name,
+        selector=selector,
+        max_concurrent=values.Share.parse(wave.max_concurrent),
+        soak_seconds=wave.soak_seconds,
+        gates=tuple(_convert_gate(gate, wave.name) for gate in wave.gates),
+    )
+
+
+def _convert_gate(gate: clusterset.Gate, wave: str) -> spec.Gate:
+    there = [kind for kind in ("approval", "metric", "job") if getattr(gate, kind) is not None]
+    if len(there) != 1:
+        path = f"spec.upgrade.waves[{wave}].gates[{gate.name}]"
+        raise BadInput(
+            f"{path} must have exactly one of approval, metric, job; it has {' and '.join(there) or 'none'}.",
+            field=path,
+        )
+    return spec.Gate(name=gate.name, kind=there[0], settings=_freeze_model(getattr(gate, there[0])))
+
+
+def _convert_tenant_environment(entry: tenant.TenantEnvironment) -> spec.TenantEnvironment:
+    if (entry.resources is None) == (entry.namespaces is None):
+        path = f"spec.environments[{entry.name}]"
+        raise BadInput(f"{path} must have either resources or namespaces. Keep one of the two.", field=path)
+    namespaces = tuple(
+        spec.TenantNamespace(
+            name=namespace.name,
+            workload_class=namespace.workload_class or "",
+            resources=_convert_resources(namespace.resources),
+        )
+        for namespace in entry.namespaces or ()
+    )
+    return spec.TenantEnvironment(
+        name=entry.name,
+        namespaces=namespaces or (spec.TenantNamespace(resources=_convert_resources(entry.resources)),),
+        clusters=entry.clusters,
+        isolation=spec.Isolation(entry.isolation or "Namespace"),
+    )
+
+
+def _convert_operation(operation: childcluster.OperationStatus) -> observed.OperationStatus:
+    return observed.OperationStatus(
+        id=operation.id,
+        type=OperationType(operation.type),
+        started_time=operation.started_time,
+        from_version=operation.from_version,
+        to_version=operation.to_version,
+        step=operation.step,
+        steps_done=operation.steps_done,
+        steps_total=operation.steps_total,
+        message=operation.message,
+        failed=operation.state == "Failed",
+        rollout=operation.rollout,
+    )
+
+
+def _convert_selector(selector: meta.Selector | None, path: str) -> values.Selector | None:
+    if selector is None:
+        return None
+    converted = values.Selector(
+        match_labels=_convert_labels(selector.match_labels or {}),
+        match_expressions=tuple(
+            values.Requirement(key=entry.key, operator=entry.operator, values=entry.values or ())
+            for entry in selector.match_expressions or ()
+        ),
+    )
+    if converted.is_empty():
+        raise BadInput(f"{path} is empty and would select nothing. Name at least one label.", field=path)
+    return converted
+
+
+def _convert_resources(resources: meta.Resources | None) -> values.Resources:
+    return values.Resources.parse({} if resources is None else resources.model_dump(by_alias=True, exclude_none=True))
+
+
+def _convert_paused(paused: meta.Paused | None) -> spec.Paused | None:
+    return None if paused is None else spec.Paused(reason=paused.reason, until=paused.until)
+
+
+def _convert_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
+    frozen: Mapping[str, str] = values.freeze(labels)
+    return frozen
+
+
+def _freeze_model(model: meta.Part | None) -> Mapping[str, Any]:
+    """Return a part as frozen JSON with API names; what says nothing (absent, empty, false) is left out."""
+    said = {} if model is None else model.model_dump(mode="json", by_alias=True, exclude_none=True)
+    frozen: Mapping[str, Any] = values.freeze({name: value for name, value in said.items() if value})
+    return frozen
+
+
+def _freeze_status(body: Body) -> Mapping[str, Any]:
+    frozen: Mapping[str, Any] = values.freeze(body.get("status") or {})
+    return frozen

@@ -1,0 +1,326 @@
+"""Admission policies of the management cluster: what CRD rules cannot see, such as annotations and who asks.
+
+They are a first line only: `membership.protection` checks again before anything is destroyed, because deleting a CRD
+goes past every policy. All fail closed for our own group; the one about namespaces fails open, so that a broken policy
+never keeps other people's namespaces from going.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+from .identity import (
+    ABANDON,
+    CONFIRM_DELETION,
+    FLEET_LABEL,
+    GARBAGE_COLLECTOR,
+    NAMESPACE_CONTROLLER,
+    REQUESTED_BY,
+    TAKE_OVER,
+    Identity,
+)
+from .meta import API_VERSION, GROUP
+
+Body = dict[str, Any]
+
+ADMISSION: Final = "admissionregistration.k8s.io/v1"
+LABELS: Final = {"app.kubernetes.io/name": "atoll", "app.kubernetes.io/component": "policy"}
+PROTECTED: Final = ("clustersets", "hostpools", "environments", "tenants")
+OWNED: Final = ("childclusters", "hosts", "rollouts")
+"""Kinds that Atoll alone makes and deletes."""
+WITH_STATUS: Final = (
+    "clustersets",
+    "childclusters",
+    "hostpools",
+    "hosts",
+    "environments",
+    "tenants",
+    "regimes",
+    "rollouts",
+)
+
+
+def build_validating_policies(identity: Identity) -> tuple[Body, ...]:
+    """Build every ValidatingAdmissionPolicy with its binding, for management clusters from 1.30 on."""
+    return (
+        *build_deletion_protection(),
+        *build_in_use(),
+        *build_owned(identity),
+        *build_fleet_namespaces(),
+        *build_approvers(),
+    )
+
+
+def build_mutating_policies(delegates: Sequence[str] = ()) -> tuple[Body, ...]:
+    """Build the MutatingAdmissionPolicy with its binding, for management clusters from 1.36 on.
+
+    `delegates`: user names that may name somebody else as the requester, such as a GitOps controller.
+    """
+    claimed = f"object.metadata.?annotations[?'{REQUESTED_BY}'].orValue('')"
+    before = f"oldObject.metadata.?annotations[?'{REQUESTED_BY}'].orValue('')"
+    changed = "(request.operation == 'CREATE' || object.spec != oldObject.spec)"
+    spec = {
+        "matchConstraints": _match(("clustersets", "rollouts"), "CREATE", "UPDATE"),
+        "failurePolicy": "Fail",
+        "reinvocationPolicy": "IfNeeded",
+        "variables": [
+            {
+                "name": "requester",
+                "expression": (
+                    f"request.userInfo.username in {_cel_list(delegates)} && {claimed} != '' ? {claimed} : "
+                    "request.userInfo.username"
+                ),
+            },
+            {"name": "wanted", "expression": f"{changed} ? variables.requester : {before}"},
+        ],
+        "mutations": [
+            {
+                "patchType": "ApplyConfiguration",
+                "applyConfiguration": {
+                    "expression": (
+                        f"variables.wanted == {claimed} ? Object{{}} : Object{{metadata: Object.metadata{{annotations: "
+                        f"{{'{REQUESTED_BY}': variables.wanted}}}}}}"
+                    )
+                },
+            }
+        ],
+    }
+    return _pair("Mutating", "requested-by", spec, {})
+
+
+def build_deletion_protection() -> tuple[Body, ...]:
+    """Build the policy that protected objects go only when an annotation names them."""
+    named = f"oldObject.metadata.?annotations[?'{CONFIRM_DELETION}'].orValue('') == oldObject.metadata.name"
+    spec = {
+        "matchConstraints": _match(PROTECTED, "DELETE"),
+        "failurePolicy": "Fail",
+        "validations": [
+            _validation(
+                f"!oldObject.spec.?deletionProtection.orValue(false) || {named}",
+                "spec.deletionProtection is true. Annotate the object with "
+                f"{CONFIRM_DELETION}=<its name>, then delete it again.",
+                say=(
+                    "oldObject.kind + ' ' + oldObject.metadata.name + ' has spec.deletionProtection. To delete it, "
+                    "run: kubectl annotate -n ' + oldObject.metadata.namespace + ' ' + request.resource.resource + "
+                    f"'.{GROUP} ' + oldObject.metadata.name + ' {CONFIRM_DELETION}=' + oldObject.metadata.name"
+                ),
+            )
+        ],
+    }
+    return _pair("Validating", "deletion-protection", spec)
+
+
+def build_in_use() -> tuple[Body, ...]:
+    """Build the policy that keeps Environments, Regimes and HostPools that are in use."""
+    spec = {
+        "matchConstraints": _match(("environments", "regimes", "hostpools"), "DELETE"),
+        "failurePolicy": "Fail",
+        "validations": [
+            _in_use(
+                "environments",
+                "oldObject.?status.?tenantCount.orValue(0)",
+                "tenants are still in it. Take it out of their spec.environments first.",
+            ),
+            _in_use(
+                "regimes",
+                "oldObject.?status.?demandedBy.orValue(0)",
+                "environments and tenants still demand it. Take it out of their spec.regimes first.",
+            ),
+            _in_use(
+                "regimes",
+                "oldObject.?status.?attestedBy.orValue(0)",
+                "clusters are still attested for it. Take it out of the regimes of their ClusterSets first.",
+            ),
+            _in_use(
+                "hostpools",
+                "oldObject.?status.?hosts.?claimed.orValue(0)",
+                "of its hosts still belong to clusters. Remove those clusters, or move them to other hosts, first.",
+            ),
+        ],
+    }
+    return _pair("Validating", "in-use", spec)
+
+
+def build_owned(identity: Identity) -> tuple[Body, ...]:
+    """Build the policy that Atoll alone makes, changes and deletes what is its own, and writes every status.
+
+    Everybody with the right to update may set the annotations abandon and take-over and those of other tools, and
+    `spec.action` of a Rollout.
+    """
+    trusted = (
+        f"(request.userInfo.username in {_cel_list(identity.usernames)} || "
+        f"request.userInfo.?groups.orValue([]).exists(group, group in {_cel_list(identity.groups)}))"
+    )
+    cleaner = f"(request.userInfo.username in {_cel_list((GARBAGE_COLLECTOR, NAMESPACE_CONTROLLER))})"
+    same_metadata = " && ".join(
+        f"object.metadata.?{field} == oldObject.metadata.?{field}"
+        for field in ("labels", "finalizers", "ownerReferences")
+    )
+    free = _cel_list((ABANDON, TAKE_OVER))
+    ours = f"key.startsWith('{GROUP}/') && !(key in {free})"
+    now, then = (f"{owner}.metadata.?annotations.orValue({{}})" for owner in ("object", "oldObject"))
+    spec = {
+        "matchConstraints": _match(
+            (*OWNED, *(f"{plural}/status" for plural in WITH_STATUS)), "CREATE", "UPDATE", "DELETE"
+        ),
+        "failurePolicy": "Fail",
+        "variables": [
+            {"name": "trusted", "expression": trusted},
+            {"name": "cleaner", "expression": cleaner},
+            {"name": "status", "expression": "request.?subResource.orValue('') == 'status'"},
+            {"name": "kind", "expression": "(object != null ? object : oldObject).kind"},
+        ],
+        "validations": [
+            _validation(
+                "variables.trusted || request.operation != 'CREATE'",
+                "only Atoll makes objects of this kind.",
+                say=(
+                    "'only Atoll makes a ' + variables.kind + '. Change the ClusterSet, HostPool or Tenant that it "
+                    "follows from.'"
+                ),
+            ),
+            _validation(
+                "variables.trusted || variables.cleaner || request.operation != 'DELETE'",
+                "only Atoll deletes objects of this kind.",
+                say=(
+                    "'only Atoll deletes a ' + variables.kind + '. Take its member out of spec.clusters (and name it "
+                    "in spec.confirmRemoval to destroy the cluster), or its host out of spec.hosts; a Rollout goes "
+                    "with its ClusterSet.'"
+                ),
+            ),
+            _validation(
+                "variables.trusted || !variables.status",
+                "only Atoll writes status.",
+                say="'only Atoll writes the status of a ' + variables.kind + '. Change its spec instead.'",
+            ),
+            _validation(
+                "variables.trusted || variables.status || request.operation != 'UPDATE' || "
+                "request.resource.resource == 'rollouts' || object.spec == oldObject.spec",
+                "only Atoll writes this spec.",
+                say=(
+                    "'only Atoll writes the spec of a ' + variables.kind + '. Change the ClusterSet or HostPool that "
+                    "it follows from.'"
+                ),
+            ),
+            _validation(
+                "variables.trusted || variables.cleaner || variables.status || request.operation != 'UPDATE' || "
+                f"({same_metadata})",
+                "only Atoll writes labels, finalizers and owner references here.",
+                say=(
+                    "'only Atoll writes labels, finalizers and owner references of a ' + variables.kind + '. Set "
+                    "labels at the ClusterSet or its member; to skip what an unreachable cluster holds up, annotate "
+                    f"the ChildCluster with {ABANDON}=true.'"
+                ),
+            ),
+            _validation(
+                "variables.trusted || variables.status || request.operation != 'UPDATE' || ("
+                f"{now}.all(key, !({ours}) || {then}[?key] == {now}[?key]) && "
+                f"{then}.all(key, !({ours}) || {now}[?key] == {then}[?key]))",
+                f"only Atoll writes annotations under {GROUP} here, but for {ABANDON} and {TAKE_OVER}.",
+            ),
+        ],
+    }
+    return _pair("Validating", "owned", spec)
+
+
+def build_fleet_namespaces() -> tuple[Body, ...]:
+    """Build the policy that a fleet's namespace stays while ChildClusters are in it."""
+    match = _match(("namespaces",), "DELETE", group="", version="v1")
+    match["objectSelector"] = {"matchLabels": {FLEET_LABEL: "true"}}
+    spec = {
+        "paramKind": {"apiVersion": API_VERSION, "kind": "ChildCluster"},
+        "matchConstraints": match,
+        "failurePolicy": "Ignore",
+        "validations": [
+            _validation(
+                "params == null",
+                "the namespace is a fleet with ChildClusters in it. Delete its ClusterSets and wait until their "
+                "clusters are gone or orphaned, then delete the namespace again.",
+                say=(
+                    "'namespace ' + oldObject.metadata.name + ' is a fleet with ChildClusters in it, such as ' + "
+                    "params.metadata.name + '. Delete its ClusterSets and wait until their clusters are gone or "
+                    "orphaned, then delete the namespace again.'"
+                ),
+            )
+        ],
+    }
+    # For a Namespace the parameters are looked up in the namespace of that name.
+    return _pair(
+        "Validating", "fleet-namespaces", spec, {"paramRef": {"selector": {}, "parameterNotFoundAction": "Allow"}}
+    )
+
+
+def build_approvers() -> tuple[Body, ...]:
+    """Build the policy that people approve in their own name only."""
+    spec = {
+        "matchConstraints": _match(("approvals",), "CREATE"),
+        "failurePolicy": "Fail",
+        "validations": [
+            _validation(
+                "object.spec.approver.username == request.userInfo.username",
+                "spec.approver.username must be your own user name. `atoll approve` fills it in.",
+                say=(
+                    "'spec.approver.username must be your own user name, ' + request.userInfo.username + "
+                    "'. `atoll approve` fills it in.'"
+                ),
+            ),
+            _validation(
+                "object.spec.approver.?groups.orValue([]).all(group, group in request.userInfo.?groups.orValue([]))",
+                "spec.approver.groups must be groups of your own. `atoll approve` fills them in.",
+            ),
+        ],
+    }
+    return _pair("Validating", "approvers", spec)
+
+
+def _in_use(resource: str, count: str, remedy: str) -> Body:
+    return _validation(
+        f"request.resource.resource != '{resource}' || {count} == 0",
+        f"it is in use: {remedy}",
+        say=f"oldObject.kind + ' ' + oldObject.metadata.name + ' is in use: ' + string({count}) + ' {remedy}'",
+    )
+
+
+def _validation(expression: str, message: str, *, say: str = "") -> Body:
+    validation: Body = {"expression": expression, "message": message, "reason": "Forbidden"}
+    if say:
+        validation["messageExpression"] = say
+    return validation
+
+
+def _match(resources: Sequence[str], *operations: str, group: str = GROUP, version: str = "*") -> Body:
+    rule = {
+        "apiGroups": [group],
+        "apiVersions": [version],
+        "operations": list(operations),
+        "resources": list(resources),
+        "scope": "*",
+    }
+    return {"matchPolicy": "Equivalent", "namespaceSelector": {}, "objectSelector": {}, "resourceRules": [rule]}
+
+
+def _pair(flavour: str, name: str, spec: Body, binding: Body | None = None) -> tuple[Body, Body]:
+    """Build a policy and the binding that puts it into force everywhere."""
+    full = f"atoll-{name}"
+    actions = {"validationActions": ["Deny"]} if flavour == "Validating" else {}
+    return (
+        {
+            "apiVersion": ADMISSION,
+            "kind": f"{flavour}AdmissionPolicy",
+            "metadata": {"name": full, "labels": dict(LABELS)},
+            "spec": spec,
+        },
+        {
+            "apiVersion": ADMISSION,
+            "kind": f"{flavour}AdmissionPolicyBinding",
+            "metadata": {"name": full, "labels": dict(LABELS)},
+            "spec": {"policyName": full, **(binding or {}), **actions},
+        },
+    )
+
+
+def _cel_list(texts: Sequence[str]) -> str:
+    """Write texts as a CEL list; JSON's quoting is CEL's too."""
+    return json.dumps(list(texts))

@@ -1,0 +1,132 @@
+"""A plan as people read it, made from the same rows that `-o json` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from rich.text import Text
+
+Row = Mapping[str, Any]
+
+_SIGNS: Final[Mapping[str, tuple[str, str]]] = {
+    "create": ("+", "green"),
+    "change": ("~", "yellow"),
+    "delete": ("-", "red"),
+    "detach": ("○", "yellow"),
+    "none": ("=", "bright_black"),
+}
+_SUBJECT: Final = 34
+"""Width of the column that names the object; a longer name pushes the rest to the right."""
+
+
+def render_plan(plan: Row, *, live: bool, wide: bool = False) -> list[Text]:
+    """Write a plan fleet by fleet; what stays as it is shows only when `wide`."""
+    lines: list[Text] = []
+    rows = [row for key in ("clusters", "placements", "moves", "rollouts", "refusals") for row in plan[key]]
+    for namespace in sorted({row["namespace"] for row in rows}):
+        mode = "compared with the cluster" if live else "offline: compared with nothing; add --live to compare"
+        lines += [Text.assemble((namespace, "bold"), f"  ({mode})"), Text()]
+        lines += _render_fleet(plan, namespace, wide=wide)
+        lines.append(Text())
+    for row in plan["errors"]:
+        where = f" {row['field']}" if row["field"] else ""
+        lines.append(_line("!", "red", f"{row['object']}{where}", row["message"]))
+    if plan["errors"]:
+        lines.append(Text())
+    lines.append(Text(summarise_in_words(plan["summary"])))
+    return lines
+
+
+def summarise_in_words(counts: Mapping[str, int]) -> str:
+    """Say in one sentence what would happen."""
+    words = {
+        "create": "to create",
+        "change": "to change",
+        "place": "to place",
+        "move": "to move",
+        "detach": "to detach",
+        "delete": "to destroy",
+        "refused": "refused",
+        "errors": "errors",
+    }
+    always = {"create", "change", "delete"}
+    parts = [f"{counts[key]} {word}" for key, word in words.items() if counts[key] or key in always]
+    return f"{', '.join(parts)}."
+
+
+def list_names(plan: Row) -> list[str]:
+    """List what would change, one name each, for `-o name`."""
+    names = [f"childcluster/{row['name']}" for row in plan["clusters"] if row["action"] != "none"]
+    tenants = {row["tenant"] for key in ("moves", "refusals") for row in plan[key]}
+    return names + [f"tenant/{name}" for name in sorted(tenants)]
+
+
+def choose_next(plan: Row, paths: Sequence[str]) -> list[str]:
+    """Choose the command to copy next."""
+    files = " ".join(f"-f {path}" for path in paths)
+    if plan["errors"] or not files:
+        return [f"atoll plan {files}".rstrip()] if plan["errors"] else ["atoll tree"]
+    return [f"kubectl apply {files}", f"atoll up {' '.join(paths)} --wait"]
+
+
+def _render_fleet(plan: Row, namespace: str, *, wide: bool) -> list[Text]:
+    mine = {key: [row for row in plan[key] if row["namespace"] == namespace] for key in plan if _is_rows(plan[key])}
+    lines = []
+    for row in mine["rollouts"]:
+        count = sum(len(wave["clusters"]) for wave in row["waves"])
+        told = f"→ {row['target']}  rollout of {count} clusters in {len(row['waves'])} waves"
+        lines.append(_line("~", "yellow", f"ClusterSet {row['clusterSet']}", told))
+        lines += [Text(f"      {wave['name']:<10} {', '.join(wave['clusters'])}") for wave in row["waves"]]
+    for row in mine["clusters"]:
+        if row["action"] != "none" or wide:
+            sign, colour = _SIGNS[row["action"]]
+            lines.append(_line(sign, colour, f"ChildCluster {row['name']}", _tell_cluster(row)))
+    for row in mine["placements"]:
+        lines.append(_line("●", "green", f"Tenant {row['tenant']}/{row['environment']}", _tell_placement(row)))
+    for row in mine["moves"]:
+        told = f"{row['from']} ⇒ {row['to']}  because {row['reason']}"
+        lines.append(_line("→", "yellow", f"Tenant {row['tenant']}/{row['environment']}", told))
+    return lines + _render_refusals(mine["refusals"])
+
+
+def _is_rows(value: Any) -> bool:
+    return isinstance(value, list) and all("namespace" in row for row in value)
+
+
+def _render_refusals(rows: Sequence[Row]) -> list[Text]:
+    """Write each tenant that fits nowhere once, with the clusters that come nearest below it."""
+    lines: list[Text] = []
+    last: tuple[str, str, tuple[str, ...]] | None = None
+    for row in rows:
+        key = (row["tenant"], row["environment"], tuple(row["namespaces"]))
+        if key != last:
+            told = "fits nowhere" if row["cluster"] else row["message"]
+            lines.append(_line("✗", "red", f"Tenant {row['tenant']}/{row['environment']}", told))
+        if row["cluster"]:
+            label = "nearest:" if key != last else ""
+            text = f"      {label:<8} {row['cluster']:<22} {row['rule']:<12} {row['message']}"
+            lines.append(Text(f"{text}  → {row['remedy']}" if row["remedy"] else text))
+        elif row["remedy"]:
+            lines.append(Text(f"      → {row['remedy']}"))
+        last = key
+    return lines
+
+
+def _tell_cluster(row: Row) -> str:
+    stops = " → ".join(hop["to"] for hop in row["hops"])
+    versions = {
+        "create": row["to"],
+        "change": f"{row['from']} → {stops or row['to']}",
+    }.get(row["action"], row["from"] or "")
+    wave = f"wave {row['wave']}: " if row["wave"] else ""
+    return f"{versions}  {wave}{row['reason']}"
+
+
+def _tell_placement(row: Row) -> str:
+    regimes = f"  under {', '.join(row['regimes'])}" if row["regimes"] else ""
+    return f"on {row['cluster']}{regimes}  {row['reason']}".rstrip()
+
+
+def _line(sign: str, colour: str, subject: str, told: str) -> Text:
+    return Text.assemble("  ", (sign, colour), f" {subject.ljust(_SUBJECT)} ", told)

@@ -1,0 +1,42 @@
+"""`atoll why`: the root cause first, then the chain."""
+
+from __future__ import annotations
+
+import click
+
+from .options import build_target, connection_options, namespace_option, output_option
+
+
+@click.command()
+@click.argument("target", metavar="KIND/NAME")
+@namespace_option
+@connection_options
+@output_option("table", "json", "yaml")
+def why(target: str, namespace: str, kubeconfig: str, context: str, output: str) -> None:
+    """Tell why an object is as it is: tenant/shop, child/quickstart--dev, cset/quickstart, environment/dev.
+
+    For a tenant that is not placed: every refused cluster with the rule, and the smallest change that would admit it.
+    """
+    import asyncio
+    from datetime import UTC, datetime
+
+    from .live import open_store, read_bodies
+    from .output import print_data, print_lines, print_next
+    from .why_model import Why, explain, parse_target
+    from .why_view import render_why
+
+    kind, name = parse_target(target)
+    place = build_target(kubeconfig, context, namespace)
+
+    async def read() -> Why:
+        async with open_store(place) as store:
+            bodies = await read_bodies(store, place.namespace)
+        now = datetime.now(UTC)
+        return explain(kind, name, bodies, now)
+
+    answer = asyncio.run(read())
+    if output in {"json", "yaml"}:
+        print_data(answer.to_json(), output)
+        return
+    print_lines(render_why(answer))
+    print_next(list(answer.next) or ["atoll tree"], output)

@@ -1,0 +1,166 @@
+"""What a spec asks for that cannot be done: found before anything moves, named with field and remedy.
+
+What the API admits and this version does not do yet is refused here, openly; it is never passed over in silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from atoll.fleet import reasons
+from atoll.fleet.decisions import Problem
+from atoll.fleet.snapshot import Fleet
+from atoll.fleet.spec import ClusterSet, Environment, Isolation, Tenant, Topology
+
+SetCheck = Callable[[ClusterSet, Fleet], list[Problem]]
+
+
+def check_fleet(fleet: Fleet) -> tuple[Problem, ...]:
+    """Run every check on every object and report all findings."""
+    problems = [
+        Problem(kind=item.kind, name=item.name, path=item.path, reason=reasons.INVALID_SPEC, message=item.message)
+        for item in fleet.invalid
+    ]
+    for cluster_set in fleet.cluster_sets:
+        for check in SET_CHECKS:
+            problems += check(cluster_set, fleet)
+    for environment in fleet.environments:
+        problems += _check_environment(environment)
+    for tenant in fleet.tenants:
+        problems += _check_tenant(tenant)
+    return tuple(problems)
+
+
+def _check_provider(cluster_set: ClusterSet, fleet: Fleet) -> list[Problem]:
+    kind = cluster_set.provider.kind
+    if kind in fleet.providers:
+        return []
+    there = ", ".join(sorted(fleet.providers)) or "none"
+    return [
+        _problem(
+            cluster_set,
+            f"spec.provider.{kind}",
+            reasons.PROVIDER_MISSING,
+            f"spec.provider.{kind} is not available here; this operator has: {there}. Use one of those, or an "
+            "operator that has it.",
+        )
+    ]
+
+
+def _check_version(cluster_set: ClusterSet, fleet: Fleet) -> list[Problem]:
+    available = fleet.versions.get(cluster_set.provider.kind, ())
+    if not available or any(cluster_set.version.is_satisfied_by(version) for version in available):
+        return []
+    # Members that serve it already need no binaries to go on serving it.
+    children = fleet.children_of(cluster_set.meta.name)
+    if children and all(child.version == cluster_set.version for child in children):
+        return []
+    choices = ", ".join(str(version) for version in available)
+    return [
+        _problem(
+            cluster_set,
+            "spec.version",
+            reasons.VERSION_UNAVAILABLE,
+            f"spec.version {cluster_set.version} cannot be had for provider {cluster_set.provider.kind}. Choose one "
+            f"of {choices}, or put its binaries into $ATOLL_ASSETS/{cluster_set.version}/.",
+        )
+    ]
+
+
+def _check_names(cluster_set: ClusterSet, fleet: Fleet) -> list[Problem]:
+    del fleet
+    names = [member.name for member in cluster_set.members]
+    doubles = sorted({name for name in names if names.count(name) > 1})
+    return [
+        _problem(
+            cluster_set,
+            f"spec.clusters[{name}]",
+            reasons.DUPLICATE_MEMBER,
+            f"spec.clusters names {name} more than once; names of members must be unique. Rename or remove one.",
+        )
+        for name in doubles
+    ]
+
+
+def _check_later(cluster_set: ClusterSet, fleet: Fleet) -> list[Problem]:
+    """Refuse what a later version will do."""
+    del fleet
+    asked = [
+        ("spec.authentication.oidc", bool(cluster_set.authentication), "human login by OIDC"),
+        ("spec.backup.drillBeforeHop", bool(cluster_set.backup.get("drillBeforeHop")), "restore drills"),
+        ("spec.backup.drillCron", bool(cluster_set.backup.get("drillCron")), "restore drills"),
+    ]
+    return [
+        _problem(
+            cluster_set,
+            path,
+            reasons.NOT_IMPLEMENTED,
+            f"{path} asks for {what}, which this version of Atoll does not do yet. Remove it to go on.",
+        )
+        for path, wanted, what in asked
+        if wanted
+    ]
+
+
+def _check_environment(environment: Environment) -> list[Problem]:
+    problems = []
+    if environment.selector is not None and environment.selector.is_empty():
+        problems.append(
+            Problem(
+                kind="Environment",
+                name=environment.meta.name,
+                path="spec.placement.clusterSelector",
+                reason=reasons.INVALID_SPEC,
+                message="spec.placement.clusterSelector must name a label or be left out; an empty one takes nothing.",
+            )
+        )
+    if environment.topology is not Topology.SHARED_CLUSTER:
+        problems.append(
+            Problem(
+                kind="Environment",
+                name=environment.meta.name,
+                path="spec.topology",
+                reason=reasons.NOT_IMPLEMENTED,
+                message=f"spec.topology {environment.topology} is not supported by this version of Atoll; "
+                "use SharedCluster.",
+            )
+        )
+    if environment.isolation is not Isolation.NAMESPACE:
+        problems.append(
+            Problem(
+                kind="Environment",
+                name=environment.meta.name,
+                path="spec.isolation",
+                reason=reasons.NOT_IMPLEMENTED,
+                message=f"spec.isolation {environment.isolation} is not supported by this version of Atoll; "
+                "use Namespace.",
+            )
+        )
+    return problems
+
+
+def _check_tenant(tenant: Tenant) -> list[Problem]:
+    asked = [
+        (f"spec.environments[{entry.name}].isolation", entry.isolation is not Isolation.NAMESPACE, str(entry.isolation))
+        for entry in tenant.environments
+    ]
+    asked.append(("spec.network", bool(tenant.network), "flows between tenants"))
+    return [
+        Problem(
+            kind="Tenant",
+            name=tenant.meta.name,
+            path=path,
+            reason=reasons.NOT_IMPLEMENTED,
+            message=f"{path} asks for {what}, which this version of Atoll does not do yet. Remove it to go on.",
+        )
+        for path, wanted, what in asked
+        if wanted
+    ]
+
+
+def _problem(cluster_set: ClusterSet, path: str, reason: str, message: str) -> Problem:
+    return Problem(kind="ClusterSet", name=cluster_set.meta.name, path=path, reason=reason, message=message)
+
+
+SET_CHECKS: Final[tuple[SetCheck, ...]] = (_check_provider, _check_version, _check_names, _check_later)

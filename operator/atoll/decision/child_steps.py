@@ -1,0 +1,129 @@
+"""Steps on each child: its long work, its kubeconfig, its verification, and what shall be inside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Final
+
+from atoll.fleet.cluster import ClusterRef, WantedCluster
+from atoll.fleet.observed import ChildCluster, ChildView
+from atoll.fleet.plan import ChildStep, ForgetCluster, PublishKubeconfig, StartOperation, VerifyMember
+from atoll.fleet.snapshot import Fleet
+from atoll.fleet.spec import DeletionPolicy
+from atoll.membership.operations import Work, to_operation
+
+from .interior import is_workable
+from .status.child import VERIFICATION_ATTEMPTS
+from .tenancy import Tenancy
+from .works import is_orphaned
+
+FIRST_RETRY: Final = timedelta(seconds=3)
+LATER_RETRY: Final = timedelta(seconds=60)
+"""Pauses between verifications: the first few catch slow answers, later ones wait for a person."""
+
+
+def plan_child_steps(
+    fleet: Fleet, tenancy: Tenancy, works: Mapping[str, Work], now: datetime
+) -> Mapping[str, tuple[ChildStep, ...]]:
+    """Plan the steps of each child, by name; children with nothing to do are left out."""
+    planned = {}
+    for child in fleet.children:
+        view = fleet.views.get(child.name)
+        work = works.get(child.name)
+        if view is None or work is None:
+            continue
+        steps = _steps(fleet, child, view, work, tenancy, now)
+        if steps:
+            planned[child.name] = tuple(steps)
+    return planned
+
+
+def _steps(
+    fleet: Fleet, child: ChildCluster, view: ChildView, work: Work, tenancy: Tenancy, now: datetime
+) -> list[ChildStep]:
+    steps: list[ChildStep] = []
+    interior = tenancy.interiors.get(child.name)
+    if interior is not None:
+        steps += interior.steps
+    orphan = is_orphaned(fleet, child) or child.deletion_policy is not DeletionPolicy.DELETE
+    if child.meta.deleting and orphan:
+        waiting = interior is not None and interior.pending
+        if not view.released and not waiting:
+            steps.append(
+                ForgetCluster(
+                    child=child.name,
+                    provider=child.provider,
+                    ref=_ref(child),
+                    reason="it is deleted under Orphan: its cluster goes on running",
+                )
+            )
+        return steps
+    if work.start and work.operation is not None:
+        operation = to_operation(work.operation)
+        steps.append(
+            StartOperation(
+                child=child.name,
+                provider=child.provider,
+                wanted=_wanted(fleet, child),
+                operation=operation,
+                reason=work.reason,
+            )
+        )
+        return steps
+    if child.meta.deleting:
+        return steps
+    if view.kubeconfig_digest and view.kubeconfig_digest != view.published_digest and work.operation is None:
+        why = "its kubeconfig Secret is missing" if not view.published_digest else "its kubeconfig Secret was changed"
+        steps.append(PublishKubeconfig(child=child.name, reason=why))
+    if _should_verify(child, view, work, now):
+        attempt = _attempt(child, view)
+        steps.append(
+            VerifyMember(
+                child=child.name,
+                revision=child.revision,
+                version=str(child.version),
+                attempt=attempt,
+                reason=f"revision {child.revision} is reached and has to be verified",
+            )
+        )
+    return steps
+
+
+def _attempt(child: ChildCluster, view: ChildView) -> int:
+    run = view.verification
+    return run.attempt + 1 if run is not None and run.revision == child.revision else 1
+
+
+def _should_verify(child: ChildCluster, view: ChildView, work: Work, now: datetime) -> bool:
+    if work.operation is not None or work.lost or child.done_revision == child.revision:
+        return False
+    if not is_workable(child, view) or view.member is None:
+        return False
+    run = view.verification
+    if run is None or run.revision != child.revision:
+        return True
+    if run.passed:
+        return False
+    return now >= run.time + (FIRST_RETRY if run.attempt < VERIFICATION_ATTEMPTS else LATER_RETRY)
+
+
+def _ref(child: ChildCluster) -> ClusterRef:
+    return ClusterRef(fleet=child.meta.namespace, name=child.name, id=child.id)
+
+
+def _wanted(fleet: Fleet, child: ChildCluster) -> WantedCluster:
+    cluster_set = fleet.cluster_set(child.set_name)
+    member = cluster_set.member(child.member_name) if cluster_set is not None else None
+    settings = dict(cluster_set.provider.settings) if cluster_set is not None else {}
+    if member is not None:
+        settings |= member.settings
+    return WantedCluster(
+        ref=_ref(child),
+        version=str(child.version),
+        pod_cidr=child.pod_cidr,
+        service_cidr=child.service_cidr,
+        settings=settings,
+        labels=child.meta.labels,
+        hosts=child.hosts,
+    )

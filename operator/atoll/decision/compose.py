@@ -1,0 +1,127 @@
+"""Turn what the rooms decided into statuses and steps, compared with what stands there: nothing new, nothing to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from atoll.fleet.conditions import find
+from atoll.fleet.decisions import (
+    Candidate,
+    MembershipDecision,
+    PlacementDecision,
+    Problem,
+    RolloutDecision,
+)
+from atoll.fleet.plan import HubStep, Plan, RecordEvent, WriteStatus
+from atoll.fleet.snapshot import Fleet
+from atoll.fleet.spec import ClusterSet, Member
+from atoll.fleet.values import thaw
+from atoll.membership.operations import Work
+
+from .child_steps import plan_child_steps
+from .hub_steps import plan_child_objects, plan_finalizers, plan_new_objects
+from .interior import Covers
+from .statuses import Subject, summarise_all
+from .tenancy import Tenancy
+
+HOLD: Final = timedelta(seconds=3)
+"""How long a change may be under way before status says so: what is done by then costs one write, not two."""
+
+
+def compose_plan(
+    fleet: Fleet,
+    now: datetime,
+    *,
+    problems: Sequence[Problem],
+    rollout: RolloutDecision,
+    placement: PlacementDecision,
+    membership: MembershipDecision,
+    tenancy: Tenancy,
+    works: Mapping[str, Work],
+    candidates: Sequence[Candidate],
+    revision_of: Callable[[ClusterSet, Member], str],
+    covers: Covers,
+) -> tuple[Mapping[tuple[str, str], Mapping[str, Any]], Plan]:
+    """Build wanted statuses and the plan."""
+    subjects = summarise_all(
+        fleet,
+        now,
+        problems=problems,
+        rollout=rollout,
+        placement=placement,
+        tenancy=tenancy,
+        works=works,
+        candidates=candidates,
+        revision_of=revision_of,
+        detached=frozenset(membership.detached),
+    )
+    hub: list[HubStep] = []
+    wakes = [moment for moment in (rollout.wake, *(work.wake for work in works.values())) if moment is not None]
+    hub += plan_finalizers(fleet, tenancy)
+    hub += plan_new_objects(fleet, rollout, membership)
+    hub += plan_child_objects(fleet, rollout, works, covers=covers)
+    for subject in subjects:
+        if thaw(subject.stored) == subject.wanted:
+            continue
+        held = hold_until(subject, fleet, now)
+        if held is not None and now < held:
+            wakes.append(held)
+            continue
+        hub += _status_steps(subject)
+    children = plan_child_steps(fleet, tenancy, works, now)
+    future = [moment for moment in wakes if moment > now]
+    plan = Plan(hub=tuple(hub), children=children, wake=min(future, default=None))
+    return {(subject.kind, subject.name): subject.wanted for subject in subjects}, plan
+
+
+def hold_until(subject: Subject, fleet: Fleet, now: datetime) -> datetime | None:
+    """Say until when a status is not written, because what it would say will soon be over, or says nothing new."""
+    written = fleet.written.get((subject.kind, subject.name))
+    if written is not None and _says_the_same(subject):
+        # A burst of changes that alter nothing but the generation costs its first and its last write.
+        return written + HOLD
+    was_ready = find(subject.stored, "Ready").get("status") == "True"
+    ready = find(subject.wanted, "Ready")
+    if not was_ready or ready.get("status") == "True" or find(subject.wanted, "Stalled").get("status") == "True":
+        return None
+    if not subject.transient or thaw(subject.stored).get("placements") != subject.wanted.get("placements"):
+        return None
+    since = fleet.seen.get((subject.kind, subject.name))
+    return since + HOLD if since is not None and now < since + HOLD else None
+
+
+def _says_the_same(subject: Subject) -> bool:
+    """Say whether two statuses differ in the generation that they have seen, and in nothing else."""
+    return _without_generation(thaw(subject.stored)) == _without_generation(thaw(subject.wanted))
+
+
+def _without_generation(status: Mapping[str, Any]) -> dict[str, Any]:
+    conditions = [
+        {key: value for key, value in entry.items() if key != "observedGeneration"}
+        for entry in status.get("conditions", ())
+    ]
+    return {**status, "conditions": conditions, "observedGeneration": 0}
+
+
+def _status_steps(subject: Subject) -> list[HubStep]:
+    ready, before = find(subject.wanted, "Ready"), find(subject.stored, "Ready")
+    reason = str(ready.get("message") or ready.get("reason", ""))
+    steps: list[HubStep] = [
+        WriteStatus(kind=subject.kind, name=subject.name, uid=subject.uid, status=subject.wanted, reason=reason)
+    ]
+    if (ready.get("status"), ready.get("reason")) != (before.get("status"), before.get("reason")):
+        stalled = find(subject.wanted, "Stalled").get("status") == "True"
+        blind = ready.get("status") == "Unknown" and bool(before)
+        steps.append(
+            RecordEvent(
+                kind=subject.kind,
+                name=subject.name,
+                uid=subject.uid,
+                type="Warning" if stalled or blind else "Normal",
+                event_reason=str(ready.get("reason", "")),
+                reason=reason,
+            )
+        )
+    return steps

@@ -1,0 +1,171 @@
+"""What each child shall hold inside, and which of it is still missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from atoll.fleet.decisions import Placement
+from atoll.fleet.observed import ChildCluster, ChildView, MemberView
+from atoll.fleet.plan import ApplyMemberObject, ChildStep, DeleteMemberObject
+from atoll.fleet.snapshot import Fleet
+from atoll.fleet.spec import ClusterSet, DeletionPolicy, Tenant
+from atoll.governance import compile_labels
+from atoll.segregation import plan_member_objects, taken_namespaces, taken_owner, wanted_objects
+
+Covers = Callable[[Mapping[str, Any], Mapping[str, Any]], bool]
+"""Says whether an observed object already holds all that is wanted (`atoll.kube.compare.covers`)."""
+
+KEPT_WITH_DATA = frozenset({"Namespace", "ResourceQuota", "LimitRange", "NetworkPolicy"})
+"""What stays around orphaned data: without it the data would be open, or unbounded."""
+
+TENANT_LABEL = "atoll.dev/tenant"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interior:
+    """One child's inside."""
+
+    steps: tuple[ChildStep, ...] = ()
+    pending: frozenset[str] = frozenset()
+    """Namespaces, and tenants' names, for which something has still to be applied or removed."""
+    taken: tuple[str, ...] = ()
+    """Namespaces that somebody else made there."""
+    foreign_owner: str = ""
+    seen: bool = False
+    """Whether we could look at all."""
+
+
+def is_workable(child: ChildCluster, view: ChildView | None) -> bool:
+    """Say whether anything may be written inside the child: its identity is pinned and is what answered."""
+    return (
+        view is not None
+        and view.member is not None
+        and view.refused is None
+        and bool(child.cluster_uid)
+        and view.member.cluster_uid == child.cluster_uid
+    )
+
+
+def plan_interior(
+    fleet: Fleet,
+    child: ChildCluster,
+    cluster_set: ClusterSet,
+    placements: tuple[Placement, ...],
+    labels_for: Mapping[tuple[str, str], Mapping[str, str]],
+    *,
+    covers: Covers,
+) -> Interior:
+    """Compare what shall be in a child with what is there. `placements`: those that stand in tenants' statuses."""
+    view = fleet.views.get(child.name)
+    if not is_workable(child, view) or view is None or view.member is None:
+        return Interior()
+    owner = taken_owner(view.member, fleet.hub_uid, fleet.name, child.id)
+    if owner:
+        return Interior(foreign_owner=owner, seen=True)
+    taken = taken_namespaces(placements, view.member)
+    ours = tuple(placement for placement in placements if placement.namespace not in taken)
+    wanted = wanted_objects(
+        fleet,
+        child,
+        cluster_set,
+        cluster_set.member(child.member_name),
+        ours,
+        fleet.hub_uid,
+        labels_for=labels_for,
+    )
+    steps = plan_member_objects(
+        child.name, wanted, view.member, covers=covers, release_namespaces=_released(fleet, ours)
+    )
+    kept = {placement.namespace for placement in ours}
+    steps = tuple(step for step in steps if not _guards_data(step, kept))
+    return Interior(steps=steps, pending=frozenset(_touched(steps, view.member)), taken=taken, seen=True)
+
+
+def _released(fleet: Fleet, placements: tuple[Placement, ...]) -> frozenset[str]:
+    """List the namespaces that go with their data: only where the tenant's policy says Delete."""
+    policies = {tenant.meta.name: tenant.deletion_policy for tenant in fleet.tenants}
+    return frozenset(
+        placement.namespace
+        for placement in placements
+        if placement.state == "Leaving" and policies.get(placement.tenant) is DeletionPolicy.DELETE
+    )
+
+
+def _guards_data(step: ChildStep, wanted_namespaces: set[str]) -> bool:
+    """Say whether a removal would take the fence from around a namespace that nobody asks for any more."""
+    return (
+        isinstance(step, DeleteMemberObject)
+        and step.kind in KEPT_WITH_DATA - {"Namespace"}
+        and step.namespace not in wanted_namespaces
+    )
+
+
+def _touched(steps: tuple[ChildStep, ...], member: MemberView) -> set[str]:
+    """Name the namespaces and tenants that the steps are about."""
+    touched: set[str] = set()
+    for step in steps:
+        if isinstance(step, ApplyMemberObject):
+            metadata = step.body["metadata"]
+            touched.add(metadata["name"] if step.body["kind"] == "Namespace" else metadata.get("namespace", ""))
+            touched.add(metadata.get("labels", {}).get(TENANT_LABEL, ""))
+        elif isinstance(step, DeleteMemberObject):
+            touched.add(step.name if step.kind == "Namespace" else step.namespace)
+            there = member.objects.get((step.kind, step.namespace, step.name), {})
+            touched.add(there.get("metadata", {}).get("labels", {}).get(TENANT_LABEL, ""))
+    return touched - {""}
+
+
+def labels_by_tenancy(fleet: Fleet, cluster_set: ClusterSet, child: ChildCluster) -> Mapping[str, str]:
+    """Return the governance labels of a child itself."""
+    labels, _ = compile_labels(
+        cluster_set,
+        cluster_set.member(child.member_name),
+        regimes={regime.meta.name: regime for regime in fleet.regimes},
+    )
+    return labels
+
+
+def settle_placements(
+    tenant: Tenant, placements: tuple[Placement, ...], interiors: Mapping[str, Interior], fleet: Fleet
+) -> tuple[Placement, ...]:
+    """Move placements along by what was seen: made, taken by somebody else, or gone."""
+    written = {
+        (entry.get("environment"), entry.get("namespace"), entry.get("cluster")): entry.get("state")
+        for entry in tenant.status.get("placements", ())
+    }
+    settled = []
+    for placement in placements:
+        key = (placement.environment, placement.namespace, placement.cluster)
+        interior = interiors.get(placement.cluster)
+        if fleet.child(placement.cluster) is None and placement.state == "Leaving":
+            continue
+        if interior is None or key not in written:
+            settled.append(placement)
+            continue
+        if placement.namespace in interior.taken:
+            message = (
+                f"namespace {placement.namespace} exists on {placement.cluster} and is not Atoll's; nothing was "
+                "changed in it. Rename the tenant or environment, or remove that namespace."
+            )
+            settled.append(replace(placement, state="Refused", reason=message))
+            continue
+        busy = not interior.seen or placement.namespace in interior.pending or tenant.meta.name in interior.pending
+        if placement.state == "Leaving":
+            if not interior.seen or busy or _still_there(tenant, placement, fleet):
+                settled.append(placement)
+            continue
+        if placement.state in {"Pending", "Refused"} and not busy:
+            settled.append(replace(placement, state="Placed"))
+            continue
+        settled.append(placement)
+    return tuple(settled)
+
+
+def _still_there(tenant: Tenant, placement: Placement, fleet: Fleet) -> bool:
+    """Say whether a namespace that leaves with its data is still being deleted."""
+    view = fleet.views.get(placement.cluster)
+    if tenant.deletion_policy is not DeletionPolicy.DELETE or view is None or view.member is None:
+        return False
+    return placement.namespace in view.member.namespaces

@@ -1,0 +1,110 @@
+"""Status of a ClusterSet: its members' state, summed up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from atoll.fleet import reasons
+from atoll.fleet.conditions import Condition, common, find, is_true, no, settle, yes
+from atoll.fleet.decisions import Problem, RolloutProgress
+from atoll.fleet.observed import ChildCluster
+from atoll.fleet.spec import ClusterSet
+from atoll.fleet.values import thaw
+
+
+def summarise_cluster_set(
+    cluster_set: ClusterSet,
+    children: Sequence[ChildCluster],
+    child_statuses: Mapping[str, Mapping[str, Any]],
+    wanted_revisions: Mapping[str, str],
+    *,
+    set_revision: str,
+    rollout: RolloutProgress | None,
+    detached: int,
+    problems: Sequence[Problem],
+    paused: str,
+    now: datetime,
+) -> dict[str, Any]:
+    """Say how a set is. `wanted_revisions`: by ChildCluster name, of declared members."""
+    members = [child for child in children if child.name in wanted_revisions]
+    statuses = {child.name: child_statuses.get(child.name, child.status) for child in members}
+    available = sum(1 for status in statuses.values() if is_true(status, "Available"))
+    up_to_date = sum(
+        1 for name, status in statuses.items() if status.get("revision") == wanted_revisions[name] and status
+    )
+    total = len(cluster_set.members)
+    status: dict[str, Any] = {
+        "observedGeneration": cluster_set.meta.generation,
+        "members": {"total": total, "available": available, "upToDate": up_to_date, "detached": detached},
+    }
+    before = cluster_set.status
+    complete = total > 0 and up_to_date == total
+    if complete:
+        status["version"] = str(cluster_set.version)
+        status["revision"] = set_revision
+    else:
+        status.update({key: before[key] for key in ("version", "revision") if key in before})
+    running = rollout if rollout is not None and rollout.state in {"Running", "Paused", "Halted", "Aborted"} else None
+    if running is not None:
+        status["currentRollout"] = running.name
+    history = _history(cluster_set, rollout)
+    if history:
+        status["history"] = history
+    ready = _ready(cluster_set, statuses, problems, running, complete=complete, paused=paused)
+    everywhere = (
+        yes("Available", reasons.AVAILABLE)
+        if available == total
+        else no("Available", reasons.MEMBERS_NOT_AVAILABLE, f"{available} of {total} members are available")
+    )
+    working = ready.message if ready.status != "True" else ""
+    conditions = common(ready=ready, available=everywhere, paused=paused, working=working)
+    status["conditions"] = settle(conditions, before.get("conditions", ()), cluster_set.meta.generation, now)
+    return status
+
+
+def _ready(
+    cluster_set: ClusterSet,
+    statuses: Mapping[str, Mapping[str, Any]],
+    problems: Sequence[Problem],
+    running: RolloutProgress | None,
+    *,
+    complete: bool,
+    paused: str,
+) -> Condition:
+    if problems:
+        worst = problems[0]
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        return no("Ready", worst.reason, f"{worst.message}{more}")
+    if cluster_set.meta.deleting:
+        left = f"{len(statuses)} clusters are still to go" if statuses else "its last clusters are going"
+        return no("Ready", reasons.DELETING, left)
+    if running is not None and running.state in {"Halted", "Aborted"}:
+        reason = reasons.ROLLOUT_HALTED if running.state == "Halted" else reasons.ROLLOUT_ABORTED
+        return no("Ready", reason, f"rollout {running.name}: {running.message}")
+    if running is not None:
+        return no("Ready", reasons.ROLLING_OUT, f"rollout {running.name}: {running.message}")
+    bad = {name: find(status, "Ready") for name, status in sorted(statuses.items()) if not is_true(status, "Ready")}
+    if len(statuses) < len(cluster_set.members):
+        missing = len(cluster_set.members) - len(statuses)
+        return no("Ready", reasons.PAUSED if paused else reasons.PROGRESSING, f"{missing} members have no cluster yet")
+    if bad:
+        name, condition = next(
+            ((name, entry) for name, entry in bad.items() if entry.get("reason") in reasons.NEEDS_A_PERSON),
+            next(iter(bad.items())),
+        )
+        told = condition.get("message") or condition.get("reason") or "not looked at yet"
+        return no("Ready", reasons.MEMBERS_NOT_AVAILABLE, f"{len(bad)} members are not ready; {name}: {told}")
+    if not complete:
+        return no("Ready", reasons.PROGRESSING, "members have not reached the target yet")
+    return yes("Ready", reasons.READY)
+
+
+def _history(cluster_set: ClusterSet, rollout: RolloutProgress | None) -> list[dict[str, Any]]:
+    """Remember rollouts that ended, the latest ten."""
+    entries = [dict(thaw(entry)) for entry in cluster_set.status.get("history", ())]
+    known = {entry.get("rollout") for entry in entries}
+    if rollout is not None and rollout.state in {"Done", "Reverted", "Superseded"} and rollout.name not in known:
+        entries.append({"rollout": rollout.name, "result": rollout.state})
+    return entries[-10:]

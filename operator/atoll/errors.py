@@ -1,0 +1,115 @@
+"""Every error that Atoll raises on purpose.
+
+AtollError
+├── Retryable              we could not ask, or the far side was busy: asking again later may help
+│   ├── Unreachable        no answer: refused, timed out, cut off
+│   ├── Conflict           somebody else wrote first (resourceVersion or UID precondition failed)
+│   └── Throttled          told to come back later
+└── Terminal               asking again gives the same answer: a person must act
+    ├── Refused            the far side said no (forbidden, invalid); the message carries its words
+    ├── IdentityMismatch   the thing that answered is not the one that we pinned
+    ├── BadInput           what a user wrote cannot be used; names the field and the remedy
+    ├── VersionUnavailable no binaries for a Kubernetes version; says where we looked
+    ├── ToolchainError     getting binaries failed: digest, truncation, build
+    └── ProcessFailed      a program that we ran ended badly; carries argv, exit code and the tail of its output
+
+Messages say what is wrong, which object or field, and what to do. They never hold a secret.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+DEFAULT_DELAY_SECONDS: Final = 5.0
+"""How long to wait before asking again when the far side named no time of its own."""
+
+
+class AtollError(Exception):
+    """Root of all errors that Atoll raises on purpose."""
+
+    reason: str = "Error"
+    """CamelCase word for conditions and events."""
+
+
+class Retryable(AtollError):
+    """We could not ask, or the answer was "later"."""
+
+    reason = "Retrying"
+
+    def __init__(self, message: str, *, delay: float = DEFAULT_DELAY_SECONDS) -> None:
+        super().__init__(message)
+        self.delay = delay
+
+
+class Unreachable(Retryable):
+    """Nobody answered in time."""
+
+    reason = "Unreachable"
+
+
+class Conflict(Retryable):
+    """Somebody else wrote first: look again, then decide again."""
+
+    reason = "Conflict"
+
+
+class Throttled(Retryable):
+    """The far side asked us to come back later."""
+
+    reason = "Throttled"
+
+
+class Terminal(AtollError):
+    """Asking again gives the same answer."""
+
+    reason = "Failed"
+
+
+class Refused(Terminal):
+    """The far side understood and said no."""
+
+    reason = "Refused"
+
+
+class IdentityMismatch(Terminal):
+    """What answered is not what we pinned; nothing was sent to it."""
+
+    reason = "IdentityMismatch"
+
+
+class BadInput(Terminal):
+    """What a user wrote cannot be used.
+
+    `field` is a path such as `spec.network.addressBlock`; the message ends with the remedy.
+    """
+
+    reason = "InvalidSpec"
+
+    def __init__(self, message: str, *, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class VersionUnavailable(Terminal):
+    """There are no binaries for a Kubernetes version."""
+
+    reason = "VersionUnavailable"
+
+
+class ToolchainError(Terminal):
+    """Getting binaries failed; nothing was left behind."""
+
+    reason = "ToolchainFailed"
+
+
+class ProcessFailed(Terminal):
+    """A program that we ran ended badly."""
+
+    reason = "ProcessFailed"
+
+    def __init__(self, argv: tuple[str, ...], code: int | None, output: str) -> None:
+        tail = output.strip()[-2000:]
+        super().__init__(f"`{' '.join(argv[:3])}{' …' if len(argv) > 3 else ''}` ended with {code}: {tail}")
+        self.argv = argv
+        self.code = code
+        self.output = output

@@ -1,0 +1,166 @@
+"""What was seen, at one moment: children as they stand in the API, and as they really are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from .cluster import ObservedCluster, OperationType
+from .spec import DeletionPolicy, Meta
+from .values import Version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationStatus:
+    """`ChildCluster.status.operation`: the intent, written before the work begins."""
+
+    id: str
+    type: OperationType
+    started_time: datetime
+    from_version: str = ""
+    to_version: str = ""
+    step: str = ""
+    steps_done: int = 0
+    steps_total: int = 0
+    message: str = ""
+    failed: bool = False
+    rollout: str = ""
+    """The rollout that asked for it; a failed change is tried again only by another one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildCluster:
+    """A ChildCluster object: `spec` is what the core has decided, `status` what it last wrote down."""
+
+    meta: Meta
+    id: str
+    set_name: str
+    member_name: str
+    provider: str
+    version: Version
+    """The version that this child shall have now: one hop of a rollout at a time."""
+    revision: str
+    pod_cidr: str = ""
+    service_cidr: str = ""
+    cluster_uid: str = ""
+    """UID of kube-system, pinned at the first visit; empty before."""
+    hosts: tuple[str, ...] = ()
+    rollout: str = ""
+    """The rollout that moved it last (annotation `atoll.dev/rollout`)."""
+    deletion_policy: DeletionPolicy = DeletionPolicy.ORPHAN
+    operation: OperationStatus | None = None
+    done_revision: str = ""
+    """`status.revision`: the last revision that was fully reached and verified."""
+    history: tuple[Mapping[str, Any], ...] = ()
+    body: Mapping[str, Any] = field(default_factory=dict)
+    """The object as it stands in the API, frozen JSON: what to compare with before a write."""
+    status: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Name of the object."""
+        return self.meta.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckResult:
+    """One verification check."""
+
+    check: str
+    result: str
+    """Passed | Failed | Unknown."""
+    message: str
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """The outcome of one run of the verification checks."""
+
+    revision: str
+    """Which revision was verified."""
+    version: str
+    attempt: int
+    checks: tuple[CheckResult, ...]
+    time: datetime
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check passed."""
+        return bool(self.checks) and all(check.result == "Passed" for check in self.checks)
+
+
+ObjectKey = tuple[str, str, str]
+"""Kind, namespace ("" when cluster-scoped), name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberView:
+    """What the child's own API server said."""
+
+    version: Version
+    cluster_uid: str
+    ready: bool
+    objects: Mapping[ObjectKey, Mapping[str, Any]] = field(default_factory=dict)
+    """Every object there that carries our label, as the server returned it."""
+    namespaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """All namespaces there with their labels, ours or not."""
+    allocatable: Mapping[str, str] | None = None
+    """Sum over the nodes; None: there are no nodes."""
+    nodes_total: int = 0
+    nodes_ready: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildView:
+    """Everything that was seen of one child from outside the management cluster."""
+
+    time: datetime
+    """When this was seen."""
+    cluster: ObservedCluster
+    """What its provider says."""
+    member: MemberView | None = None
+    """What its API server says; None: it did not answer (see `unreachable_since`), or there is none yet."""
+    unreachable_since: datetime | None = None
+    """When it began not to answer; None: it answers, or was never asked."""
+    unreachable_message: str = ""
+    refused: tuple[str, str] | None = None
+    """(reason, message) when its identity is wrong; nothing is written to it then."""
+    kubeconfig_digest: str = ""
+    """SHA-256 of the kubeconfig that the provider hands out."""
+    published_digest: str = ""
+    """SHA-256 of what the kubeconfig Secret holds now; empty: there is none."""
+    released: bool = False
+    """It was let go of: owner references are off, and its provider looks after it no more."""
+    verification: Verification | None = None
+    """The latest run in the life of this process."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutWave:
+    """A frozen wave: its members by name."""
+
+    name: str
+    clusters: tuple[str, ...]
+    """Member names."""
+    max_concurrent: int = 1
+    soak_seconds: int = 0
+    gates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """A Rollout object."""
+
+    meta: Meta
+    set_name: str
+    target_version: Version
+    target_revision: str
+    retry: int = 0
+    requested_by: str = ""
+    action: str = "Run"
+    """Run | Pause | Abort."""
+    waves: tuple[RolloutWave, ...] = ()
+    status: Mapping[str, Any] = field(default_factory=dict)

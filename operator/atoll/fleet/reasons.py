@@ -1,0 +1,86 @@
+"""The closed list of reasons: words that conditions, events, metrics and docs share.
+
+Each says whose turn it is: a reason in NEEDS_A_PERSON sets `Stalled=True`, every other one is waiting or working.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+READY: Final = "Ready"
+AVAILABLE: Final = "Available"
+PROGRESSING: Final = "Progressing"
+PAUSED: Final = "Paused"
+DELETING: Final = "Deleting"
+ORPHANED: Final = "Orphaned"
+DETACHED: Final = "Detached"
+CREATING: Final = "Creating"
+CHANGING: Final = "Changing"
+REVERTING: Final = "Reverting"
+REPAIRING: Final = "Repairing"
+VERIFYING: Final = "Verifying"
+VERIFIED: Final = "Verified"
+VERIFICATION_FAILED: Final = "VerificationFailed"
+NOT_VERIFIED: Final = "NotVerified"
+OPERATION_FAILED: Final = "OperationFailed"
+UNREACHABLE: Final = "Unreachable"
+UNKNOWN: Final = "Unknown"
+IDENTITY_MISMATCH: Final = "IdentityMismatch"
+TAKEN: Final = "OwnedByAnotherFleet"
+CREDENTIALS_INVALID: Final = "CredentialsInvalid"
+ALLOCATED: Final = "Allocated"
+ADDRESS_BLOCK_TOO_SMALL: Final = "AddressBlockTooSmall"
+ADDRESS_BLOCK_OVERLAPS: Final = "AddressBlockOverlaps"
+INVALID_SPEC: Final = "InvalidSpec"
+PROVIDER_MISSING: Final = "ProviderNotAvailable"
+NOT_IMPLEMENTED: Final = "NotYetSupported"
+VERSION_UNAVAILABLE: Final = "VersionUnavailable"
+DOWNGRADE_REFUSED: Final = "DowngradeRefused"
+DUPLICATE_MEMBER: Final = "DuplicateMember"
+MEMBERS_NOT_AVAILABLE: Final = "MembersNotAvailable"
+ROLLING_OUT: Final = "RollingOut"
+ROLLOUT_HALTED: Final = "RolloutHalted"
+ROLLOUT_ABORTED: Final = "RolloutAborted"
+SOAKING: Final = "Soaking"
+GATE_CLOSED: Final = "GateClosed"
+FROZEN: Final = "Frozen"
+BUDGET_SPENT: Final = "FailureBudgetSpent"
+UP_TO_DATE: Final = "UpToDate"
+UNPLACED: Final = "Unplaced"
+PLACED: Final = "Placed"
+PLACEMENT_DRIFTED: Final = "PlacementDrifted"
+ENVIRONMENT_MISSING: Final = "EnvironmentMissing"
+NAMESPACE_TAKEN: Final = "NamespaceTaken"
+REGIME_MISSING: Final = "RegimeMissing"
+LABEL_CONFLICT: Final = "LabelConflict"
+IN_USE: Final = "InUse"
+NO_POLICY_ENFORCEMENT: Final = "NetworkPolicyNotEnforced"
+NO_NODES: Final = "NoNodes"
+DELETION_PROTECTED: Final = "DeletionProtected"
+
+NEEDS_A_PERSON: Final[frozenset[str]] = frozenset(
+    {
+        VERIFICATION_FAILED,
+        OPERATION_FAILED,
+        IDENTITY_MISMATCH,
+        TAKEN,
+        ADDRESS_BLOCK_TOO_SMALL,
+        ADDRESS_BLOCK_OVERLAPS,
+        INVALID_SPEC,
+        PROVIDER_MISSING,
+        NOT_IMPLEMENTED,
+        VERSION_UNAVAILABLE,
+        DOWNGRADE_REFUSED,
+        DUPLICATE_MEMBER,
+        ROLLOUT_HALTED,
+        ROLLOUT_ABORTED,
+        BUDGET_SPENT,
+        UNPLACED,
+        ENVIRONMENT_MISSING,
+        NAMESPACE_TAKEN,
+        REGIME_MISSING,
+        LABEL_CONFLICT,
+        IN_USE,
+        DELETION_PROTECTED,
+    }
+)

@@ -1,0 +1,75 @@
+"""The Secret that carries a child's kubeconfig, shaped as Cluster API shapes it, so that others can use it. Pure."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+from atoll.errors import BadInput
+from atoll.ports import Body
+
+MANAGED_BY_LABELS: Final[Mapping[str, str]] = {"app.kubernetes.io/managed-by": "atoll"}
+SECRET_TYPE: Final = "cluster.x-k8s.io/secret"  # noqa: S105 - a type, no secret
+CLUSTER_NAME_LABEL: Final = "cluster.x-k8s.io/cluster-name"
+KEY: Final = "value"
+
+
+def secret_name(child_name: str) -> str:
+    """Return the name of the Secret that holds a child's kubeconfig."""
+    return f"{child_name}-kubeconfig"
+
+
+def build_secret(
+    child_name: str,
+    namespace: str,
+    kubeconfig: str,
+    *,
+    owner: Mapping[str, Any] | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> Body:
+    """Return the kubeconfig Secret of a child.
+
+    `owner` is the ChildCluster as the API server returned it; without it the Secret outlives its child (Orphan).
+    """
+    metadata: Body = {
+        "name": secret_name(child_name),
+        "namespace": namespace,
+        "labels": {**(labels or {}), **MANAGED_BY_LABELS, CLUSTER_NAME_LABEL: child_name},
+    }
+    if owner is not None:
+        metadata["ownerReferences"] = [
+            {
+                "apiVersion": owner["apiVersion"],
+                "kind": owner["kind"],
+                "name": owner["metadata"]["name"],
+                "uid": owner["metadata"]["uid"],
+                "controller": True,
+                "blockOwnerDeletion": True,
+            }
+        ]
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": metadata,
+        "type": SECRET_TYPE,
+        "data": {KEY: base64.b64encode(kubeconfig.encode()).decode()},
+    }
+
+
+def read_secret(secret: Mapping[str, Any], key: str = KEY) -> str:
+    """Return the kubeconfig in a Secret; raises BadInput naming the key, never its content."""
+    encoded = (secret.get("data") or {}).get(key)
+    name = (secret.get("metadata") or {}).get("name", "")
+    if not isinstance(encoded, str) or not encoded:
+        raise BadInput(f"Secret {name} has no key `{key}`; put the kubeconfig there", field=f"data.{key}")
+    try:
+        return base64.b64decode(encoded, validate=True).decode()
+    except ValueError:
+        raise BadInput(f"key `{key}` of Secret {name} is no text in base64", field=f"data.{key}") from None
+
+
+def digest(kubeconfig: str) -> str:
+    """Return the SHA-256 of a kubeconfig, which may be compared and logged where the kubeconfig itself may not."""
+    return hashlib.sha256(kubeconfig.encode()).hexdigest()

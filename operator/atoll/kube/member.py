@@ -1,0 +1,197 @@
+"""One child cluster, as its own API server shows it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final, Self
+
+from atoll.errors import IdentityMismatch, Refused, Unreachable
+from atoll.fleet.observed import MemberView, ObjectKey
+from atoll.fleet.values import Version, format_quantity, parse_quantity
+from atoll.ports import Body
+
+from .connect import Connection
+from .credentials import TlsContexts
+from .kinds import (
+    CLUSTER_ROLE,
+    CLUSTER_ROLE_BINDING,
+    CONFIG_MAP,
+    LIMIT_RANGE,
+    NAMESPACE,
+    NETWORK_POLICY,
+    NODE,
+    RESOURCE_QUOTA,
+    ROLE_BINDING,
+    SERVICE_ACCOUNT,
+    VALIDATING_POLICY,
+    VALIDATING_POLICY_BINDING,
+    Kind,
+)
+from .store import Store
+from .together import Together
+from .transport import Transport
+
+MemberObservation = MemberView
+"""The core's own type: nothing would be gained by a twin of it here."""
+
+MANAGED_SELECTOR: Final = "app.kubernetes.io/managed-by=atoll"
+OBSERVE_SECONDS: Final = 8.0
+MANAGED_KINDS: Final[tuple[Kind, ...]] = (
+    SERVICE_ACCOUNT,
+    ROLE_BINDING,
+    RESOURCE_QUOTA,
+    LIMIT_RANGE,
+    NETWORK_POLICY,
+    CLUSTER_ROLE,
+    CLUSTER_ROLE_BINDING,
+    CONFIG_MAP,
+    VALIDATING_POLICY,
+    VALIDATING_POLICY_BINDING,
+)
+"""Kinds that we put into children, beside Namespace."""
+_OFTEN_MISSING: Final = frozenset({VALIDATING_POLICY, VALIDATING_POLICY_BINDING})
+"""Served from Kubernetes 1.30 on; where they are not served there are none."""
+
+
+class MemberClient:
+    """One child cluster. `store` writes to it. Close it."""
+
+    def __init__(
+        self,
+        kubeconfig: str,
+        *,
+        contexts: TlsContexts | None = None,
+        transport: Transport | None = None,
+        concurrency: int = 6,
+    ) -> None:
+        """Read the kubeconfig (secret, self-contained); raises BadInput naming the field that cannot be used."""
+        self.connection = Connection.from_kubeconfig(kubeconfig, contexts=contexts)
+        # One slow child holds its own slots and nobody else's.
+        self.store = Store(self.connection, transport=transport, concurrency=concurrency, seconds=OBSERVE_SECONDS)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections to the child."""
+        await self.store.close()
+
+    async def identity(self) -> str:
+        """Return the UID of namespace kube-system, which names the cluster for life."""
+        found = await self.store.get(NAMESPACE, None, "kube-system")
+        uid = ((found or {}).get("metadata") or {}).get("uid")
+        if not uid:
+            raise Unreachable(f"{self.connection.server} has no namespace kube-system yet")
+        return str(uid)
+
+    async def require_identity(self, wanted_uid: str) -> None:
+        """Raise IdentityMismatch when this is another cluster than the pinned one."""
+        uid = await self.identity()
+        if uid != wanted_uid:
+            raise IdentityMismatch(
+                f"{self.connection.server} is cluster {uid} and not the pinned {wanted_uid}; nothing was written: "
+                "correct the kubeconfig, or annotate the ChildCluster with atoll.dev/take-over"
+            )
+
+    async def version(self) -> Version:
+        """Return the version that the API server reports."""
+        status, text = await self.store.raw_get("/version")
+        if status in {401, 403}:
+            raise Refused(f"{self.connection.server} answered {status} to GET /version: renew the credentials")
+        try:
+            return Version.parse(str(json.loads(text)["gitVersion"])) if status == 200 else _unreadable(status)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise Unreachable(f"{self.connection.server} answered {status} to GET /version, with no version") from None
+
+    async def ready(self) -> bool:
+        """Return whether the API server calls itself ready."""
+        status, _ = await self.store.raw_get("/readyz")
+        return status == 200
+
+    async def observe(self, labels: str = MANAGED_SELECTOR, *, seconds: float = OBSERVE_SECONDS) -> MemberObservation:
+        """See everything of ours, all namespaces and the nodes, within one deadline; raises Unreachable, Refused."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._observe(labels)
+        except TimeoutError:
+            raise Unreachable(f"{self.connection.server} was not seen whole within {seconds:g} s") from None
+
+    async def token(
+        self, namespace: str, service_account: str, seconds: int = 3600, audiences: Sequence[str] = ()
+    ) -> tuple[str, str]:
+        """Return a short-lived token of a ServiceAccount (secret) and its expiration time."""
+        return await self.store.create_token(namespace, service_account, seconds=seconds, audiences=audiences)
+
+    async def _observe(self, labels: str) -> MemberObservation:
+        # The cheap question comes first: a server that is down is then asked once and not fifteen times.
+        version = await self.version()
+        async with Together() as together:
+            uid = together.start(self.identity())
+            ready = together.start(self.ready())
+            namespaces = together.start(self.store.list(NAMESPACE))
+            nodes = together.start(self.store.list(NODE))
+            lists = [
+                together.start(self.store.list(kind, labels=labels, missing_ok=kind in _OFTEN_MISSING))
+                for kind in MANAGED_KINDS
+            ]
+        ours = [body for body in namespaces.result() if _is_selected(body, labels)]
+        bodies = [*ours, *(body for found in lists for body in found.result())]
+        return MemberObservation(
+            version=version,
+            cluster_uid=uid.result(),
+            ready=ready.result(),
+            objects=MappingProxyType({key_of(body): body for body in bodies}),
+            namespaces=MappingProxyType(
+                {str(body["metadata"].get("name")): _labels(body) for body in namespaces.result()}
+            ),
+            allocatable=sum_allocatable(nodes.result()),
+            nodes_total=len(nodes.result()),
+            nodes_ready=sum(is_node_ready(node) for node in nodes.result()),
+        )
+
+
+def key_of(body: Mapping[str, Any]) -> ObjectKey:
+    """Return kind, namespace ("" when cluster-scoped) and name."""
+    metadata = body["metadata"]
+    return str(body["kind"]), str(metadata.get("namespace") or ""), str(metadata.get("name") or "")
+
+
+def is_node_ready(node: Mapping[str, Any]) -> bool:
+    """Say whether a Node reports Ready and takes new pods."""
+    conditions = (node.get("status") or {}).get("conditions") or ()
+    ready = any(item.get("type") == "Ready" and item.get("status") == "True" for item in conditions)
+    return ready and not (node.get("spec") or {}).get("unschedulable")
+
+
+def sum_allocatable(nodes: Sequence[Body]) -> Mapping[str, str] | None:
+    """Add up what the nodes offer, in canonical amounts; None when there are no nodes. Unreadable counts as 0."""
+    if not nodes:
+        return None
+    totals: dict[str, Any] = {}
+    for node in nodes:
+        for name, text in ((node.get("status") or {}).get("allocatable") or {}).items():
+            try:
+                totals[name] = totals.get(name, 0) + parse_quantity(text)
+            except ValueError:
+                continue
+    return MappingProxyType({name: format_quantity(amount) for name, amount in sorted(totals.items())})
+
+
+def _labels(body: Mapping[str, Any]) -> Mapping[str, str]:
+    return MappingProxyType(dict(body["metadata"].get("labels") or {}))
+
+
+def _is_selected(body: Mapping[str, Any], selector: str) -> bool:
+    """Match equality terms, as `observe` uses them."""
+    labels = _labels(body)
+    return all(labels.get(key) == value for key, _, value in (term.partition("=") for term in selector.split(",")))
+
+
+def _unreadable(status: int) -> Version:
+    raise ValueError(f"status {status}")

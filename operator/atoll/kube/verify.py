@@ -1,0 +1,232 @@
+"""Checks that prove what a child cluster really does, run against the live cluster.
+
+A check that could not be made is Unknown and never Passed. Checks run beside each other and none of them raises.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from atoll.errors import AtollError, Conflict, Refused, Retryable, Unreachable
+from atoll.fleet.values import Version
+from atoll.ports import Body
+
+from .connect import Connection
+from .credentials import Login, StaticCredentials, build_context
+from .kinds import NAMESPACE, SERVICE_ACCOUNT
+from .member import MemberClient
+from .strangers import build_stranger
+from .transport import HttpTransport, Request
+
+PASSED: Final = "Passed"
+FAILED: Final = "Failed"
+UNKNOWN: Final = "Unknown"
+
+VERIFICATION_LABEL: Final = "atoll.dev/verification"
+LIFECYCLE_SECONDS: Final = 60.0
+LEFTOVER_AGE: Final = timedelta(minutes=3)
+"""Older namespaces with our label belong to a run that died; younger ones may belong to one that lives."""
+LOCKED_PATHS: Final = ("/api", "/apis", "/api/v1/namespaces", "/api/v1/secrets?limit=1")
+"""What nobody may read without credentials. /version, /livez and /readyz are public on many clusters, and harmless."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckResult:
+    """One verification check."""
+
+    check: str
+    result: str
+    """Passed | Failed | Unknown."""
+    message: str
+    """What was seen, and what to do when it failed."""
+    seconds: float
+
+
+Verdict = tuple[str, str]
+_CERTIFICATE_ALERT: Final = re.compile(r"ALERT_\w*(CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)")
+
+
+async def run_checks(
+    member: MemberClient,
+    *,
+    wanted_version: str,
+    wanted_uid: str,
+    endpoint: str,
+    ca: str,
+    suffix: str,
+    now: datetime,
+) -> tuple[CheckResult, ...]:
+    """Run all checks and return their results in a fixed order.
+
+    `endpoint` and `ca` (PEM) are what the world would connect to; `suffix` names the test namespace and should be the
+    child's id, so that a run after a crash finds what the crashed one left.
+    """
+    return tuple(
+        await asyncio.gather(
+            _timed("version-served", lambda: check_version(member, wanted_version)),
+            _timed("healthy", lambda: check_health(member)),
+            _timed("identity", lambda: check_identity(member, wanted_uid)),
+            _timed("anonymous-refused", lambda: check_anonymous(endpoint, ca)),
+            _timed("wrong-certificate-refused", lambda: check_wrong_certificate(endpoint, ca)),
+            _timed("namespace-lifecycle", lambda: check_namespaces(member, suffix, now)),
+        )
+    )
+
+
+async def check_version(member: MemberClient, wanted: str) -> Verdict:
+    """Check that the served version is the wanted one."""
+    served = await member.version()
+    if Version.parse(wanted).is_satisfied_by(served):
+        return PASSED, f"serves {served}"
+    return FAILED, f"serves {served} and not {wanted}; look at the operation of this ChildCluster"
+
+
+async def check_health(member: MemberClient) -> Verdict:
+    """Check /readyz and /livez."""
+    for path in ("/readyz", "/livez"):
+        status, text = await member.store.raw_get(f"{path}?verbose")
+        if status != 200:
+            failing = [line.strip() for line in text.splitlines() if line.startswith("[-]")]
+            return FAILED, f"GET {path} was answered {status}: {'; '.join(failing)[:300] or 'no details'}"
+    return PASSED, "/readyz and /livez were answered 200"
+
+
+async def check_identity(member: MemberClient, wanted_uid: str) -> Verdict:
+    """Check that this is the pinned cluster."""
+    uid = await member.identity()
+    if not wanted_uid:
+        return UNKNOWN, f"the cluster is {uid}, and no identity is pinned in spec.clusterUID to compare it with"
+    if uid == wanted_uid:
+        return PASSED, f"namespace kube-system has the pinned UID {uid}"
+    return FAILED, (
+        f"namespace kube-system has UID {uid} and not the pinned {wanted_uid}: this is another cluster; correct the "
+        "kubeconfig, or annotate the ChildCluster with atoll.dev/take-over"
+    )
+
+
+async def check_anonymous(endpoint: str, ca: str) -> Verdict:
+    """Check that a stranger without credentials can read nothing."""
+    try:
+        answers = [await _ask_as(endpoint, ca, path) for path in LOCKED_PATHS]
+    except Unreachable as error:
+        return _judge_handshake(error, "a connection without a certificate")
+    return _judge(answers, "without credentials", "set --anonymous-auth=false or remove bindings of system:anonymous")
+
+
+async def check_wrong_certificate(endpoint: str, ca: str) -> Verdict:
+    """Check that a certificate of a foreign authority is worth nothing, whatever groups it claims."""
+    certificate, key = await asyncio.to_thread(build_stranger)
+    try:
+        answers = [await _ask_as(endpoint, ca, path, certificate, key) for path in LOCKED_PATHS[:1]]
+    except Unreachable as error:
+        return _judge_handshake(error, "a certificate of a foreign authority")
+    return _judge(
+        answers,
+        "with a certificate of a foreign authority that claims O=system:masters",
+        "check --client-ca-file and the load balancer before the API server",
+    )
+
+
+async def check_namespaces(member: MemberClient, suffix: str, now: datetime) -> Verdict:
+    """Check that a namespace comes to life, gets its ServiceAccount, and goes away for good."""
+    name = f"atoll-verify-{suffix}"
+    started = time.monotonic()
+    step = "a leftover of an earlier run is deleted"
+    try:
+        async with asyncio.timeout(LIFECYCLE_SECONDS):
+            await _remove_leftovers(member, name, now)
+            step = f"namespace {name} has its ServiceAccount `default`"
+            created = await member.store.create(_build_namespace(name))
+            uid = str(created["metadata"]["uid"])
+            await _wait(lambda: member.store.get(SERVICE_ACCOUNT, name, "default"), until_there=True)
+            step = f"namespace {name} is gone after its deletion"
+            await member.store.delete(NAMESPACE, None, name, uid=uid)
+            await _wait(lambda: member.store.get(NAMESPACE, None, name), until_there=False)
+    except TimeoutError:
+        return FAILED, (
+            f"waited {LIFECYCLE_SECONDS:g} s in vain until {step}; look at the controller manager of the cluster, and "
+            "at `kubectl get namespace -o yaml` for content that cannot be deleted"
+        )
+    except Conflict as error:
+        return UNKNOWN, f"another verification may be at work in namespace {name}: {error}"
+    return PASSED, f"namespace {name} came and went in {time.monotonic() - started:.1f} s"
+
+
+async def _remove_leftovers(member: MemberClient, name: str, now: datetime) -> None:
+    """Delete namespaces of runs that died; one of our name without our label is somebody else's (Conflict)."""
+    found = await member.store.get(NAMESPACE, None, name)
+    if found is not None and VERIFICATION_LABEL not in (found["metadata"].get("labels") or {}):
+        raise Conflict(f"namespace {name} exists and is not ours")
+    old = [body for body in await member.store.list(NAMESPACE, labels=VERIFICATION_LABEL) if _is_old(body, now)]
+    for body in [*old, *([found] if found is not None else [])]:
+        metadata = body["metadata"]
+        await member.store.delete(NAMESPACE, None, metadata["name"], uid=metadata["uid"])
+    await _wait(lambda: member.store.get(NAMESPACE, None, name), until_there=False)
+
+
+async def _wait(look: Callable[[], Awaitable[Body | None]], *, until_there: bool) -> None:
+    """Look again and again; the caller sets the time limit."""
+    pause = 0.1
+    while (await look() is not None) is not until_there:
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.5, 1.0)
+
+
+async def _ask_as(endpoint: str, ca: str, path: str, certificate: str = "", key: str = "") -> tuple[str, int]:
+    """Ask over a TLS connection of its own: a reused one would carry our own identity."""
+    tls = build_context(ca=ca, certificate=certificate, key=key)
+    connection = Connection(server=endpoint, ca=ca, credentials=StaticCredentials(login=Login(tls=tls)))
+    transport = HttpTransport(connection)
+    try:
+        bare, _, query = path.partition("?")
+        pairs = tuple((name, value) for name, _, value in (pair.partition("=") for pair in query.split("&")) if name)
+        return path, (await transport.send(Request(method="GET", path=bare, query=pairs))).status
+    finally:
+        await transport.close()
+
+
+def _judge_handshake(error: Unreachable, who: str) -> Verdict:
+    """Tell "your certificate is not welcome" from "nobody answers"; the latter is raised again."""
+    if _CERTIFICATE_ALERT.search(str(error)):
+        return PASSED, f"{who} was refused in the handshake: {error}"
+    raise error
+
+
+def _judge(answers: list[tuple[str, int]], who: str, remedy: str) -> Verdict:
+    seen = ", ".join(f"GET {path} {status}" for path, status in answers)
+    if any(200 <= status < 300 for _, status in answers):
+        return FAILED, f"the API server answers {who}: {seen}; {remedy}"
+    if all(status in {401, 403} for _, status in answers):
+        return PASSED, f"refused {who}: {seen}"
+    return UNKNOWN, f"neither refused nor served {who}: {seen}"
+
+
+def _build_namespace(name: str) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {VERIFICATION_LABEL: "true"}}}
+
+
+def _is_old(body: Body, now: datetime) -> bool:
+    try:
+        born = datetime.fromisoformat(str(body["metadata"].get("creationTimestamp")))
+    except ValueError:
+        return False
+    return now - born.astimezone(UTC) > LEFTOVER_AGE
+
+
+async def _timed(check: str, ask: Callable[[], Awaitable[Verdict]]) -> CheckResult:
+    started = time.monotonic()
+    try:
+        result, message = await ask()
+    except Retryable as error:
+        result, message = UNKNOWN, f"could not be asked: {error}"
+    except Refused as error:
+        result, message = FAILED, str(error)
+    except (AtollError, ValueError, KeyError, TypeError) as error:
+        result, message = UNKNOWN, f"could not be judged: {type(error).__name__}: {error}"
+    return CheckResult(check=check, result=result, message=message, seconds=round(time.monotonic() - started, 3))

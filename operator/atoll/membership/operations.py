@@ -1,0 +1,163 @@
+"""Which long work a child needs next, and how far the one under way has come.
+
+The intent is written to `ChildCluster.status.operation` first; only an intent that stands in the API is started, and it
+is started again under the same id as often as it takes. So a crash anywhere repeats nothing: the far side knows the id.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from atoll.fleet.cluster import Operation, OperationState, OperationType, Presence, ProviderInfo
+from atoll.fleet.observed import ChildCluster, ChildView, OperationStatus
+from atoll.fleet.spec import DeletionPolicy
+from atoll.fleet.values import Version
+
+RETRY_SECONDS: Final = 30
+"""First pause before a failed create, repair or delete is tried again; doubles up to RETRY_LIMIT_SECONDS."""
+
+RETRY_LIMIT_SECONDS: Final = 600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What the long work on a child looks like now."""
+
+    operation: OperationStatus | None = None
+    """What `status.operation` shall say; None: nothing is under way."""
+    start: bool = False
+    """The intent stands in the API and nobody is working on it: start or resume it."""
+    finished: OperationStatus | None = None
+    """An operation that has just ended well: it goes to the history."""
+    gone: bool = False
+    """The cluster does not exist (any more)."""
+    lost: str = ""
+    """The cluster was there, is gone, and we did not remove it: what to do."""
+    wake: datetime | None = None
+    reason: str = ""
+
+
+def plan_work(
+    child: ChildCluster, view: ChildView | None, info: ProviderInfo, now: datetime, *, may_begin: bool, orphan: bool
+) -> Work:
+    """Decide the next long work of one child.
+
+    `may_begin`: False while the set is paused or something before this step (revoking tenants' access) is unfinished.
+    `orphan`: the child is being deleted and its cluster is to be left running.
+    """
+    if view is None or view.cluster.presence is Presence.UNKNOWN:
+        # Not looked at yet, or cannot be asked: keep what stands there, begin nothing.
+        return Work(operation=child.operation, reason="the provider could not be asked")
+    current = child.operation
+    if current is not None and not current.failed:
+        return _follow(child, current, view, orphan=orphan)
+    need = _need(child, view, info, orphan=orphan)
+    if need is None:
+        kept = current if current is not None and _still_matters(current, child, view) else None
+        return Work(operation=kept, gone=view.cluster.presence is Presence.ABSENT, lost=_lost(child, view))
+    kind, to_version, reason = need
+    if current is not None and _is_same_try(current, child, kind, to_version):
+        retry = _retry_time(child, current)
+        if retry is None or now < retry:
+            return Work(operation=current, wake=retry, reason=current.message)
+    if not may_begin:
+        return Work(operation=current, reason=reason)
+    intent = OperationStatus(
+        id=f"{kind.lower()}-{now:%Y%m%dt%H%M%S}-{child.id}",
+        type=kind,
+        started_time=now.replace(microsecond=0),
+        from_version=view.cluster.version,
+        to_version=to_version,
+        message=reason,
+        rollout=child.rollout,
+    )
+    return Work(operation=intent, reason=reason)
+
+
+def _follow(child: ChildCluster, current: OperationStatus, view: ChildView, *, orphan: bool) -> Work:
+    """Look how far the operation has come whose intent stands in the API."""
+    progress = view.cluster.operation
+    if progress is None or progress.id != current.id:
+        if current.type is OperationType.DELETE and view.cluster.presence is Presence.ABSENT:
+            return Work(finished=current, gone=True)
+        if orphan:
+            return Work(reason="its cluster is let go: nothing more is begun on it")
+        return Work(operation=current, start=True, reason=current.message)
+    told = replace(
+        current,
+        step=progress.step,
+        steps_done=max(progress.steps_done, current.steps_done),
+        steps_total=progress.steps_total,
+        message=progress.message or current.message,
+    )
+    if progress.state is OperationState.RUNNING:
+        return Work(operation=told, reason=told.message)
+    if progress.state is OperationState.INTERRUPTED:
+        return Work(operation=told, start=True, reason=f"{current.type} was interrupted at {progress.step}: resuming")
+    if progress.state is OperationState.FAILED:
+        return Work(operation=replace(told, failed=True), reason=progress.message)
+    return Work(finished=told, gone=current.type is OperationType.DELETE)
+
+
+def _need(
+    child: ChildCluster, view: ChildView, info: ProviderInfo, *, orphan: bool
+) -> tuple[OperationType, str, str] | None:
+    """Say which operation would bring the cluster to what the child's spec says: (type, to version, reason)."""
+    cluster = view.cluster
+    version = str(child.version)
+    if child.meta.deleting:
+        if orphan or child.deletion_policy is not DeletionPolicy.DELETE or cluster.presence is Presence.ABSENT:
+            return None
+        return OperationType.DELETE, version, "it is being deleted under deletionPolicy Delete"
+    if cluster.presence is Presence.ABSENT:
+        if child.cluster_uid:
+            return None
+        return OperationType.CREATE, version, f"there is no cluster yet; creating one at {version}"
+    if cluster.presence is Presence.PARTIAL:
+        return OperationType.CREATE, version, "a half-made cluster was found; finishing it"
+    served = Version.parse(cluster.version) if cluster.version else None
+    if served is not None and info.upgrades and not child.version.is_satisfied_by(served):
+        if child.version < served:
+            return OperationType.REVERT, version, f"going back from {served} to {version}"
+        return OperationType.CHANGE, version, f"changing from {served} to {version}"
+    if cluster.needs_repair:
+        return OperationType.REPAIR, version, cluster.needs_repair
+    if cluster.drift:
+        return OperationType.CHANGE, version, cluster.drift[0]
+    return None
+
+
+def _lost(child: ChildCluster, view: ChildView) -> str:
+    if view.cluster.presence is not Presence.ABSENT or child.meta.deleting or not child.cluster_uid:
+        return ""
+    return (
+        f"its cluster (UID {child.cluster_uid}) is gone and Atoll did not remove it. Bring it back, or take member "
+        f"{child.member_name} out of ClusterSet {child.set_name} with confirmRemoval and add it again for an empty one."
+    )
+
+
+def _still_matters(current: OperationStatus, child: ChildCluster, view: ChildView) -> bool:
+    """Say whether a failed operation still tells the truth although nothing needs doing."""
+    return current.type is OperationType.CHANGE and not child.version.is_satisfied_by(
+        Version.parse(view.cluster.version or str(child.version))
+    )
+
+
+def _is_same_try(current: OperationStatus, child: ChildCluster, kind: OperationType, to_version: str) -> bool:
+    return current.type is kind and current.to_version == to_version and current.rollout == child.rollout
+
+
+def _retry_time(child: ChildCluster, current: OperationStatus) -> datetime | None:
+    """Say when a failed operation is tried again; a failed change waits for a person or the rollout."""
+    if current.type in {OperationType.CHANGE, OperationType.REVERT}:
+        return None
+    failures = sum(1 for entry in child.history if entry.get("result") == "Failed")
+    pause = min(RETRY_SECONDS * 2 ** min(failures, 10), RETRY_LIMIT_SECONDS)
+    return current.started_time + timedelta(seconds=pause)
+
+
+def to_operation(status: OperationStatus) -> Operation:
+    """Return what a provider needs to know of an intent."""
+    return Operation(id=status.id, type=status.type, to_version=status.to_version, from_version=status.from_version)

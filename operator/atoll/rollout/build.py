@@ -1,0 +1,52 @@
+"""The Rollout object, as it shall be created: the same inputs give the same bytes."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from atoll.fleet.decisions import NewRollout
+from atoll.fleet.spec import ClusterSet
+
+from .waves import SET_LABEL
+
+API_VERSION: Final = "atoll.dev/v1alpha1"
+REQUESTED_BY: Final = "atoll.dev/requested-by"
+"""Annotation of a ClusterSet: who changed its target, as the admission policy saw it."""
+
+
+def build_rollout(new: NewRollout, cluster_set: ClusterSet) -> dict[str, Any]:
+    """Build the body of a rollout that begins."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Rollout",
+        "metadata": {
+            "name": new.name,
+            "namespace": cluster_set.meta.namespace,
+            "labels": {"app.kubernetes.io/managed-by": "atoll", SET_LABEL: new.set_name},
+            "ownerReferences": [
+                {
+                    "apiVersion": API_VERSION,
+                    "kind": "ClusterSet",
+                    "name": cluster_set.meta.name,
+                    "uid": cluster_set.meta.uid,
+                    "controller": True,
+                }
+            ],
+        },
+        "spec": {
+            "setName": new.set_name,
+            "target": {"version": str(new.target_version), "revision": new.target_revision, "retry": new.retry},
+            "requestedBy": cluster_set.meta.annotations.get(REQUESTED_BY, ""),
+            "action": "Run",
+            "waves": [
+                {
+                    "name": wave.name,
+                    "clusters": list(wave.clusters),
+                    "maxConcurrent": wave.max_concurrent,
+                    "soakSeconds": wave.soak_seconds,
+                    "gates": list(wave.gates),
+                }
+                for wave in new.waves
+            ],
+        },
+    }

@@ -1,0 +1,184 @@
+"""Following one rollout: its state, its rows, who starts or goes back now, and the sentence that says why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+
+from atoll.fleet import reasons
+from atoll.fleet.decisions import Problem, RevertChild, RolloutDecision, RolloutProgress, RolloutRow
+from atoll.fleet.observed import Rollout
+from atoll.fleet.snapshot import Fleet
+from atoll.fleet.spec import ClusterSet
+
+from .forecast import forecast_seconds
+from .limits import Books
+from .restrictions import find_restriction, list_closed_gates
+from .revert import plan_revert
+from .rows import MOVING, Course, Verdict, judge_row
+from .walk import Walk, walk_waves
+
+
+def follow_rollout(
+    fleet: Fleet, cluster_set: ClusterSet, rollout: Rollout, books: Books, now: datetime
+) -> RolloutDecision:
+    """Decide about the rollout that a set follows."""
+    course = Course(fleet=fleet, cluster_set=cluster_set, rollout=rollout, hosted=books.hosted, now=now)
+    verdicts = [judge_row(course, wave.name, name) for wave in rollout.waves for name in wave.clusters]
+    _correct_books(books, cluster_set, verdicts)
+    state = _choose_state(course, verdicts)
+    reverts: tuple[RevertChild, ...] = ()
+    if state == "Halted" and cluster_set.upgrade.on_failure == "Revert":
+        planned = [plan_revert(course, verdict) for verdict in verdicts]
+        verdicts = [verdict for verdict, _ in planned]
+        reverts = tuple(revert for _, revert in planned if revert is not None)
+    hold = _find_refusal(cluster_set, verdicts) or find_restriction(fleet, cluster_set)
+    walk = walk_waves(course, verdicts, books, state=state, hold=hold.message if hold is not None else "")
+    if state in {"Running", "Paused"} and all(wave.state == "Done" for wave in walk.waves):
+        state = "Done"
+    rows = tuple(_say_hold(verdict.row, hold) if state == "Running" else verdict.row for verdict in walk.verdicts)
+    progress = RolloutProgress(
+        name=course.name,
+        set_name=cluster_set.meta.name,
+        state=state,
+        waves=walk.waves,
+        rows=rows,
+        message=_describe(course, state, rows, walk, hold, reverting=bool(reverts)),
+        forecast_seconds=_forecast(course, state, walk, rows),
+    )
+    problems = _list_problems(course, progress, walk, hold)
+    wakes = [verdict.wake for verdict in walk.verdicts if verdict.wake is not None]
+    wakes += [time for time in (walk.wake,) if time is not None]
+    return RolloutDecision(
+        progress=(progress,),
+        advances=walk.advances,
+        reverts=reverts,
+        problems=problems,
+        wake=min(wakes, default=None),
+    )
+
+
+def supersede(rollout: Rollout, message: str) -> RolloutProgress:
+    """Say that a rollout's target is not wanted any more; who is in the middle of a change finishes it."""
+    return RolloutProgress(name=rollout.meta.name, set_name=rollout.set_name, state="Superseded", message=message)
+
+
+def _choose_state(course: Course, verdicts: Sequence[Verdict]) -> str:
+    """Choose the rollout's state, but for its being done. Halted and Aborted are never left by themselves."""
+    stored, rollout, upgrade = course.stored.state, course.rollout, course.cluster_set.upgrade
+    states = Counter(verdict.row.state for verdict in verdicts)
+    failures = states["Failed"] + states["Reverted"]
+    arrived = states["Done"] + states["Skipped"] == len(verdicts)
+    over_budget = failures > upgrade.failure_budget.of(len(verdicts))
+    if stored == "Reverted" or stored == "Halted" or (over_budget and stored != "Aborted"):
+        if arrived:
+            return "Done"
+        gone_back = stored == "Reverted" or (upgrade.on_failure == "Revert" and states["Reverted"] == failures > 0)
+        return "Reverted" if gone_back else "Halted"
+    if stored == "Aborted" or rollout.action == "Abort":
+        return "Done" if arrived else "Aborted"
+    paused = course.cluster_set.paused is not None and course.cluster_set.paused.holds(course.now)
+    return "Paused" if paused or rollout.action == "Pause" else "Running"
+
+
+def _correct_books(books: Books, cluster_set: ClusterSet, verdicts: Sequence[Verdict]) -> None:
+    """Enter what the rows know better: who was given up moves no more, who tries again does."""
+    moving = books.moving.setdefault(cluster_set.meta.name, set())
+    for verdict in verdicts:
+        if verdict.child is None:
+            continue
+        if verdict.row.state in MOVING:
+            moving.add(verdict.child.name)
+        elif verdict.row.state == "Failed" and verdict.child.revision != verdict.child.done_revision:
+            moving.discard(verdict.child.name)
+
+
+def _find_refusal(cluster_set: ClusterSet, verdicts: Sequence[Verdict]) -> Problem | None:
+    for verdict in verdicts:
+        if verdict.refusal is not None:
+            return Problem(
+                kind="ClusterSet",
+                name=cluster_set.meta.name,
+                path="spec.version",
+                reason=verdict.refusal.reason,
+                message=f"{verdict.row.cluster}: {verdict.refusal.message}",
+            )
+    return None
+
+
+def _say_hold(row: RolloutRow, hold: Problem | None) -> RolloutRow:
+    if hold is None or row.state not in {"Pending", "Held"}:
+        return row
+    return RolloutRow(cluster=row.cluster, wave=row.wave, state="Held", message=hold.message)
+
+
+def _describe(
+    course: Course, state: str, rows: Sequence[RolloutRow], walk: Walk, hold: Problem | None, *, reverting: bool
+) -> str:
+    """Say in one sentence what the rollout does or waits for."""
+    states = Counter(row.state for row in rows)
+    told = [f"{states['Done']} of {len(rows)} done"]
+    told += [f"{states[state]} {state.lower()}" for state in ("Failed", "Reverted", "Skipped") if states[state]]
+    summary = ", ".join(told)
+    moving = [row.cluster for row in rows if row.state in MOVING]
+    finishing = f"; {', '.join(moving)} will finish the change under way" if moving else ""
+    if state in {"Halted", "Reverted"}:
+        return f"{_describe_failure(course, state, rows, reverting=reverting)}{finishing}"
+    if state == "Aborted":
+        return f"aborted, {summary}{finishing}. {_remedy(course)}"
+    if state == "Paused":
+        paused = course.cluster_set.paused
+        why = (
+            paused.reason if paused is not None and paused.holds(course.now) else "spec.action of the Rollout is Pause"
+        )
+        return f"paused ({why}), {summary}{finishing}"
+    if state == "Done":
+        return summary
+    if hold is not None:
+        return f"held: {hold.message}{finishing}"
+    return f"{walk.waits or 'its first members are about to start'} ({summary})"
+
+
+def _describe_failure(course: Course, state: str, rows: Sequence[RolloutRow], *, reverting: bool) -> str:
+    failed = [row for row in rows if row.state in {"Failed", "Reverted"}]
+    budget = course.cluster_set.upgrade.failure_budget.of(len(rows))
+    told = "; ".join(f"{row.cluster}: {row.message}" for row in failed[:3]) or "a member failed"
+    more = f" (and {len(failed) - 3} more)" if len(failed) > 3 else ""
+    how = "reverted" if state == "Reverted" else "halted, reverting" if reverting else "halted"
+    return f"{how}, {len(failed)} failed with a failure budget of {budget}: {told}{more}. {_remedy(course)}"
+
+
+def _remedy(course: Course) -> str:
+    retry = max(course.rollout.retry, course.cluster_set.upgrade.retry) + 1
+    name = course.cluster_set.meta.name
+    return f"Mend it and raise spec.upgrade.retry of ClusterSet {name} to {retry}, or change the target"
+
+
+def _forecast(course: Course, state: str, walk: Walk, rows: Sequence[RolloutRow]) -> int | None:
+    if state not in {"Running", "Paused"}:
+        return None
+    children = {v.row.cluster: v.child for v in walk.verdicts if v.child is not None}
+    set_limit = course.cluster_set.upgrade.max_concurrent.of(len(course.cluster_set.members), least=1)
+    return forecast_seconds(tuple(zip(course.rollout.waves, walk.waves, strict=True)), rows, children, set_limit)
+
+
+def _list_problems(course: Course, progress: RolloutProgress, walk: Walk, hold: Problem | None) -> tuple[Problem, ...]:
+    name = course.cluster_set.meta.name
+    if progress.state in {"Halted", "Reverted", "Aborted"}:
+        reason = reasons.ROLLOUT_ABORTED if progress.state == "Aborted" else reasons.ROLLOUT_HALTED
+        message = f"rollout {progress.name}: {progress.message}"
+        return (Problem(kind="ClusterSet", name=name, path="spec.upgrade.retry", reason=reason, message=message),)
+    if hold is not None:
+        return (hold,)
+    return tuple(
+        Problem(
+            kind="ClusterSet",
+            name=name,
+            path=f"spec.upgrade.waves[{wave.name}].gates",
+            reason=reasons.NOT_IMPLEMENTED,
+            message=str(status.gates[0]["message"]),
+        )
+        for wave, status in zip(course.rollout.waves, walk.waves, strict=True)
+        if status.state == "Held" and status.gates and list_closed_gates(course.cluster_set, wave)
+    )

@@ -1,0 +1,119 @@
+"""Limits: how many clusters may be on the move at once, counted over a wave, a set, a region and each environment.
+
+Counted are names, in sets, so that a cluster which is told the same thing twice still counts once. The books are kept
+for one decision and thrown away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from atoll.fleet.cluster import OperationType
+from atoll.fleet.observed import ChildCluster, ChildView
+from atoll.fleet.snapshot import Fleet
+from atoll.fleet.spec import ClusterSet
+
+from .health import VERIFICATION_ATTEMPTS
+
+
+@dataclass(slots=True)
+class Books:
+    """Who is on the move, while one decision is made."""
+
+    hosted: Mapping[str, tuple[str, ...]]
+    """Environments by ChildCluster."""
+    limits: Mapping[str, int]
+    """`maxUnavailableClusters` by environment, where there is one."""
+    moving: dict[str, set[str]] = field(default_factory=dict)
+    """ChildClusters on the move, by set."""
+    unavailable: set[str] = field(default_factory=set)
+    """ChildClusters of all sets that are changing, or stopped in the middle of a change."""
+
+    def take(self, set_name: str, child: str) -> None:
+        """Enter a child that is told to move."""
+        self.moving.setdefault(set_name, set()).add(child)
+        self.unavailable.add(child)
+
+    def find_environment_limit(self, child: str) -> str:
+        """Say which environment has no room for one more cluster on the move; empty: all have."""
+        for name in self.hosted.get(child, ()):
+            limit = self.limits.get(name)
+            if limit is None:
+                continue
+            others = sorted(item for item in self.unavailable - {child} if name in self.hosted.get(item, ()))
+            if len(others) >= limit:
+                told = ", ".join(others) or "none"
+                return f"environment {name} allows {limit} unavailable clusters, and has {len(others)}: {told}"
+        return ""
+
+
+def open_books(fleet: Fleet) -> Books:
+    """Count who is on the move now."""
+    books = Books(
+        hosted=list_hosted(fleet),
+        limits={
+            environment.meta.name: environment.max_unavailable_clusters
+            for environment in fleet.environments
+            if environment.max_unavailable_clusters is not None
+        },
+    )
+    for child in fleet.children:
+        if not child.done_revision:
+            continue
+        if child.revision != child.done_revision or child.operation is not None:
+            books.unavailable.add(child.name)
+        if _is_moving(child, fleet.views.get(child.name)):
+            books.moving.setdefault(child.set_name, set()).add(child.name)
+    return books
+
+
+def list_hosted(fleet: Fleet) -> Mapping[str, tuple[str, ...]]:
+    """List the environments of each ChildCluster, as the tenants' statuses say."""
+    found: dict[str, set[str]] = {}
+    for tenant in fleet.tenants:
+        for placement in tenant.status.get("placements") or ():
+            if placement.get("state") != "Refused":
+                found.setdefault(str(placement.get("cluster", "")), set()).add(str(placement.get("environment", "")))
+    return {cluster: tuple(sorted(names)) for cluster, names in found.items()}
+
+
+def find_regions(cluster_set: ClusterSet) -> Mapping[str, str]:
+    """Return the region of each ChildCluster; all that name none count as one region."""
+    return {cluster_set.child_name(member.name): member.region for member in cluster_set.members}
+
+
+def find_limit(
+    books: Books, cluster_set: ClusterSet, wave: tuple[str, int, frozenset[str]], child: str, regions: Mapping[str, str]
+) -> str:
+    """Say which limit keeps a child from moving now; empty: none.
+
+    `wave`: its name, how many of it may move at once, and which others of it move or keep a place.
+    """
+    wave_name, wave_limit, in_wave = wave
+    upgrade = cluster_set.upgrade
+    moving = books.moving.get(cluster_set.meta.name, set()) | in_wave
+    set_limit = upgrade.max_concurrent.of(len(cluster_set.members), least=1)
+    if len(in_wave - {child}) >= wave_limit:
+        return f"wave {wave_name} changes {wave_limit} at a time"
+    if len(moving - {child}) >= set_limit:
+        return f"the set changes {set_limit} at a time (spec.upgrade.maxConcurrent)"
+    if upgrade.max_concurrent_per_region is not None:
+        region = regions.get(child, "")
+        there = {other for other in moving - {child} if regions.get(other, "") == region}
+        limit = max(upgrade.max_concurrent_per_region, 1)
+        if len(there) >= limit:
+            return f"region {region or '(none)'} changes {limit} at a time (spec.upgrade.maxConcurrentPerRegion)"
+    return books.find_environment_limit(child)
+
+
+def _is_moving(child: ChildCluster, view: ChildView | None) -> bool:
+    if child.operation is not None:
+        return not child.operation.failed and child.operation.type in {OperationType.CHANGE, OperationType.REVERT}
+    if child.revision == child.done_revision:
+        return False
+    run = view.verification if view is not None else None
+    given_up = (
+        run is not None and run.revision == child.revision and not run.passed and run.attempt >= VERIFICATION_ATTEMPTS
+    )
+    return not given_up

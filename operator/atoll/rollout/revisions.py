@@ -1,0 +1,96 @@
+"""Revisions: short names for everything that a cluster must be changed for.
+
+A revision may never change by an upgrade of Atoll, or every fleet would roll when its operator does. So the document
+that is hashed names its keys here, by hand, and leaves out what is empty: a field that a later Atoll learns changes no
+hash until somebody uses it. Whoever builds a ProviderBlock must not fill in defaults, for the same reason.
+Left out on purpose: labels, waves, soak, windows and the rules of a regime about *how* to change (`upgrade`,
+`versions`) and its title. A member without anything of its own has its set's revision.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from atoll.fleet.spec import ClusterSet, Isolation, Member, Regime
+from atoll.fleet.values import Version, thaw
+
+LENGTH: Final = 10
+"""Hex digits of a revision."""
+
+HOP_MARK: Final = "~"
+"""Between a member's revision and the version of a hop on the way to it."""
+
+
+def set_revision(cluster_set: ClusterSet, regimes: Iterable[Regime]) -> str:
+    """Return the revision that the set asks of members that have nothing of their own."""
+    return _digest(_set_document(cluster_set, tuple(regimes)))
+
+
+def member_revision(cluster_set: ClusterSet, member: Member, regimes: Iterable[Regime]) -> str:
+    """Return the revision that one member shall have: its set's, and what it says for itself."""
+    known = tuple(regimes)
+    own = _drop_empty(
+        {
+            "settings": thaw(member.settings),
+            "capabilities": sorted(set(member.capabilities)),
+            "regimes": _regime_documents(set(member.regimes) - set(cluster_set.regimes), known),
+        }
+    )
+    document = _set_document(cluster_set, known)
+    return _digest({**document, "member": own} if own else document)
+
+
+def hop_revision(revision: str, version: Version) -> str:
+    """Return the revision of a stop on the way to `revision`."""
+    return f"{revision}{HOP_MARK}{version}"
+
+
+def final_revision(revision: str) -> str:
+    """Return the revision that a stop on the way leads to; a final one is its own."""
+    return revision.partition(HOP_MARK)[0]
+
+
+def _set_document(cluster_set: ClusterSet, regimes: tuple[Regime, ...]) -> dict[str, Any]:
+    return _drop_empty(
+        {
+            "version": str(cluster_set.version),
+            "provider": cluster_set.provider.kind,
+            "settings": thaw(cluster_set.provider.settings),
+            "capabilities": sorted(set(cluster_set.capabilities)),
+            "regimes": _regime_documents(set(cluster_set.regimes), regimes),
+        }
+    )
+
+
+def _regime_documents(names: set[str], regimes: tuple[Regime, ...]) -> dict[str, Any]:
+    """Describe regimes by name; one that is missing is null, which no regime that is there can be."""
+    by_name = {regime.meta.name: regime for regime in regimes}
+    return {name: _regime_document(by_name.get(name)) for name in sorted(names)}
+
+
+def _regime_document(regime: Regime | None) -> dict[str, Any] | None:
+    if regime is None:
+        return None
+    isolation = "" if regime.isolation is Isolation.NAMESPACE else str(regime.isolation)
+    return _drop_empty(
+        {
+            "countries": sorted(set(regime.countries)),
+            "exclusive": regime.exclusive,
+            "incompatibleWith": sorted(set(regime.incompatible_with)),
+            "isolation": isolation,
+            "podSecurity": regime.pod_security,
+            "labels": dict(regime.labels),
+        }
+    )
+
+
+def _drop_empty(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in document.items() if value not in ("", [], {}, False)}
+
+
+def _digest(document: Mapping[str, Any]) -> str:
+    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:LENGTH]

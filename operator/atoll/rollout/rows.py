@@ -1,0 +1,286 @@
+"""Rows: how far each member of a rollout is, judged from its ChildCluster and what was seen of it.
+
+What a child says about itself decides, never what an earlier row said, with two exceptions: a failure stays a failure
+until the child has arrived or another rollout moves it, and whose wave is over is not begun again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from atoll.fleet.cluster import OperationType
+from atoll.fleet.decisions import RolloutRow
+from atoll.fleet.observed import ChildCluster, ChildView, Rollout
+from atoll.fleet.snapshot import Fleet
+from atoll.fleet.spec import ClusterSet, Member
+from atoll.fleet.values import Version
+
+from .health import (
+    VERIFICATION_ATTEMPTS,
+    explain_failed_checks,
+    find_freeze,
+    find_illness,
+    last_change_went_back,
+    may_leave_failure,
+    served_version,
+)
+from .hops import HopRefusal, plan_hops
+from .revisions import final_revision, hop_revision, member_revision
+from .stored import Stored, read_stored
+
+FINISHED: Final = frozenset({"Done", "Failed", "Reverted", "Skipped"})
+"""States after which a row holds up its wave no longer."""
+MOVING: Final = frozenset({"Changing", "Verifying"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What a child may be told to do next."""
+
+    version: Version
+    revision: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """A row, and what may follow from it."""
+
+    row: RolloutRow
+    child: ChildCluster | None = None
+    region: str = ""
+    step: Step | None = None
+    """What it may be told now, if the limits allow; None: nothing."""
+    midway: bool = False
+    """It stands verified between two hops and keeps its place in the wave."""
+    refusal: HopRefusal | None = None
+    illness: str = ""
+    """Why a member that has arrived is not well now."""
+    wake: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """One rollout of one set at one moment: what every row of it is judged with."""
+
+    fleet: Fleet
+    cluster_set: ClusterSet
+    rollout: Rollout
+    hosted: Mapping[str, tuple[str, ...]]
+    """Environments by ChildCluster."""
+    now: datetime
+    stored: Stored = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stored", read_stored(self.rollout))
+
+    @property
+    def name(self) -> str:
+        """Name of the rollout."""
+        return self.rollout.meta.name
+
+    def view(self, child: ChildCluster) -> ChildView | None:
+        """Return what was seen of a child."""
+        return self.fleet.views.get(child.name)
+
+
+def judge_row(course: Course, wave: str, member_name: str) -> Verdict:
+    """Say how far one member is, and what it may be told next."""
+    member = course.cluster_set.member(member_name)
+    if member is None:
+        return Verdict(row=_row(member_name, wave, "Skipped", "it has left the set"))
+    child = course.fleet.child(course.cluster_set.child_name(member_name))
+    if child is None:
+        return Verdict(row=_row(member_name, wave, "Skipped", "it has no cluster; it joins by itself"))
+    wanted = member_revision(course.cluster_set, member, course.fleet.regimes)
+    verdict = _judge(course, wave, member, child, wanted)
+    over = course.stored.wave(wave).state == "Done"
+    if over and verdict.row.state not in FINISHED:
+        verdict = Verdict(row=_over(verdict, child), child=child)
+    return verdict
+
+
+def is_watched_only(fleet: Fleet, cluster_set: ClusterSet, member: Member) -> bool:
+    """Say whether nobody shall bring this member to a version: a provider that cannot, and `upgrade: Never`."""
+    info = fleet.providers.get(cluster_set.provider.kind)
+    if info is None or info.upgrades:
+        return False
+    setting = member.settings.get("upgrade", cluster_set.provider.settings.get("upgrade", "Never"))
+    return bool(setting == "Never")
+
+
+def _judge(course: Course, wave: str, member: Member, child: ChildCluster, wanted: str) -> Verdict:
+    view = course.view(child)
+    target = course.rollout.target_version
+
+    def verdict(state: str, message: str) -> Verdict:
+        return Verdict(row=_row(member.name, wave, state, message), child=child, region=member.region)
+
+    if child.revision == child.done_revision == wanted and target.is_satisfied_by(child.version):
+        illness = find_illness(child, view)
+        row = _row(member.name, wave, "Done", illness)
+        return Verdict(row=row, child=child, region=member.region, illness=illness)
+    if is_watched_only(course.fleet, course.cluster_set, member):
+        return verdict("Skipped", "Atoll only watches it (spec.provider.existing.upgrade is Never)")
+    if child.meta.deleting:
+        return verdict("Held", "it is being deleted")
+    if not child.done_revision:
+        return verdict("Held", "its first creation has not finished")
+    mine = child.rollout == course.name
+    ordered = final_revision(child.revision) == wanted
+    if mine and _went_back(course, child, wanted):
+        return _judge_return(course, child, verdict("Reverted", f"it is back at {child.version}"))
+    if ordered and child.revision != child.done_revision:
+        if mine or not _has_failed(child, view):
+            return verdict(*_judge_moving(course, child, view, mine=mine))
+        reason = f"tries {child.version} again, which failed in an earlier rollout"
+        step = Step(version=child.version, revision=child.revision, reason=reason)
+        return _judge_start(course, member, child, verdict("Pending", ""), step)
+    step_or_refusal = _next_step(course, child, view, wanted)
+    if isinstance(step_or_refusal, HopRefusal):
+        held = verdict("Held", step_or_refusal.message)
+        return Verdict(row=held.row, child=child, region=member.region, refusal=step_or_refusal)
+    return _judge_start(course, member, child, verdict("Pending", ""), step_or_refusal)
+
+
+def _judge_moving(course: Course, child: ChildCluster, view: ChildView | None, *, mine: bool) -> tuple[str, str]:
+    """Judge a child that has been told to move and has not arrived."""
+    operation = child.operation
+    if operation is not None and operation.failed and mine and operation.rollout in {"", course.name}:
+        return "Failed", operation.message or f"its operation {operation.type} failed"
+    if operation is not None and not operation.failed:
+        steps = f" ({operation.steps_done}/{operation.steps_total})" if operation.steps_total else ""
+        return "Changing", f"changing to {child.version}{steps}"
+    verification = view.verification if view is not None else None
+    if verification is not None and verification.revision == child.revision and not verification.passed:
+        begun = course.rollout.meta.creation_time
+        fresh = begun is None or verification.time >= begun
+        if fresh and verification.attempt >= VERIFICATION_ATTEMPTS:
+            return "Failed", f"verification failed: {explain_failed_checks(verification)}"
+    if child.member_name in course.stored.failed:
+        return "Failed", course.stored.failed[child.member_name]
+    served = served_version(child, view)
+    if served is None or not child.version.is_satisfied_by(served) or (operation is not None and operation.failed):
+        return "Changing", f"changing to {child.version}"
+    return "Verifying", f"serves {served}, verifying"
+
+
+def _has_failed(child: ChildCluster, view: ChildView | None) -> bool:
+    if child.operation is not None:
+        return child.operation.failed
+    run = view.verification if view is not None else None
+    return (
+        run is not None and run.revision == child.revision and not run.passed and run.attempt >= VERIFICATION_ATTEMPTS
+    )
+
+
+def _went_back(course: Course, child: ChildCluster, wanted: str) -> bool:
+    """Say whether this rollout has told the child to go back; nothing else moves it to what it was before."""
+    if child.revision != child.done_revision:
+        return False
+    halted = course.stored.state in {"Halted", "Reverted"}
+    failed = child.member_name in course.stored.failed
+    if final_revision(child.revision) == wanted:
+        # It stands between two hops: only a revert makes it leave a newer version, or end a failure there.
+        gone = failed or course.stored.state == "Reverted" or _leaves_newer(child, course.view(child))
+        return halted and gone
+    return halted or failed or not course.rollout.target_version.is_satisfied_by(child.version)
+
+
+def _leaves_newer(child: ChildCluster, view: ChildView | None) -> bool:
+    served = served_version(child, view)
+    if child.operation is not None and child.operation.type is OperationType.REVERT:
+        return True
+    return (served is not None and child.version < served) or last_change_went_back(child)
+
+
+def _judge_return(course: Course, child: ChildCluster, back: Verdict) -> Verdict:
+    operation = child.operation
+    served = served_version(child, course.view(child))
+    if operation is not None and operation.type is OperationType.REVERT and operation.failed:
+        message = f"going back failed: {operation.message}"
+    elif served is None or not child.version.is_satisfied_by(served):
+        message = f"is going back to {child.version}"
+    else:
+        return back
+    row = _row(back.row.cluster, back.row.wave, "Failed", message)
+    return Verdict(row=row, child=child, region=back.region)
+
+
+def _next_step(course: Course, child: ChildCluster, view: ChildView | None, wanted: str) -> Step | HopRefusal:
+    """Return the next hop of a child on its way to the target."""
+    target = course.rollout.target_version
+    served = served_version(child, view) or child.version
+    if is_target_served_by_owner(course):
+        hops: tuple[Version, ...] | HopRefusal = () if target.is_satisfied_by(served) else (target,)
+    else:
+        hops = plan_hops(served, target, course.fleet.versions.get(course.cluster_set.provider.kind, ()))
+    if isinstance(hops, HopRefusal):
+        return hops
+    if not hops:
+        kept = child.version if target.is_satisfied_by(child.version) else served
+        version = target if target.patch is not None else kept
+        return Step(version=version, revision=wanted, reason=f"changes its settings at {version}")
+    first = hops[0]
+    revision = wanted if len(hops) == 1 else hop_revision(wanted, first)
+    way = "" if len(hops) == 1 else f", hop 1 of {len(hops)} to {hops[-1]}"
+    return Step(version=first, revision=revision, reason=f"changes from {served} to {first}{way}")
+
+
+def is_target_served_by_owner(course: Course) -> bool:
+    """Say whether somebody else brings these clusters to a version."""
+    info = course.fleet.providers.get(course.cluster_set.provider.kind)
+    return info is not None and not info.upgrades
+
+
+def _judge_start(course: Course, member: Member, child: ChildCluster, pending: Verdict, step: Step) -> Verdict:
+    """Judge a child that could be told to move now: hold it when it is not well, or must not be touched."""
+    view = course.view(child)
+    message = _find_hold(course, child, view, step)
+    wake = None
+    if not message:
+        frozen = find_freeze(course.fleet, course.hosted.get(child.name, ()), course.now)
+        if frozen is not None:
+            message, wake = frozen
+    if message:
+        held = _row(member.name, pending.row.wave, "Held", message)
+        return Verdict(row=held, child=child, region=member.region, wake=wake, midway=_is_midway(course, child))
+    return Verdict(
+        row=pending.row, child=child, region=member.region, step=step, midway=_is_midway(course, child), wake=wake
+    )
+
+
+def _find_hold(course: Course, child: ChildCluster, view: ChildView | None, step: Step) -> str:
+    kind = course.cluster_set.provider.kind
+    if kind not in course.fleet.providers:
+        return f"spec.provider.{kind} is not available in this operator"
+    failed = child.revision != child.done_revision and _has_failed(child, view)
+    if not failed and child.revision != child.done_revision:
+        return f"it finishes an earlier change to {child.version} first"
+    if failed:
+        return may_leave_failure(child, view, step.version)
+    illness = find_illness(child, view)
+    if illness:
+        return f"{illness}; an unhealthy cluster is not changed"
+    served = served_version(child, view)
+    if is_target_served_by_owner(course) and (served is None or not step.version.is_satisfied_by(served)):
+        return f"its owner has to bring it from {served} to {step.version}; Atoll does not change it"
+    return ""
+
+
+def _is_midway(course: Course, child: ChildCluster) -> bool:
+    return child.rollout == course.name and child.revision == child.done_revision != final_revision(child.revision)
+
+
+def _over(verdict: Verdict, child: ChildCluster) -> RolloutRow:
+    """Judge a member that needs something again although its wave is over: a later rollout takes it."""
+    done = child.revision == child.done_revision and verdict.row.state in {"Pending", "Held"}
+    message = "changed again after its wave was over; the next rollout takes it"
+    return _row(verdict.row.cluster, verdict.row.wave, "Done" if done else "Skipped", message)
+
+
+def _row(cluster: str, wave: str, state: str, message: str) -> RolloutRow:
+    return RolloutRow(cluster=cluster, wave=wave, state=state, message=message)

@@ -1,0 +1,88 @@
+"""What a rollout's status remembers, read back: so that a restart forgets nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from atoll.fleet.observed import Rollout
+from atoll.fleet.spec import ClusterSet
+
+UNFINISHED: Final = frozenset({"", "Running", "Paused"})
+"""States of a rollout that may still start something."""
+
+BLOCKING: Final = frozenset({"Halted", "Aborted", "Reverted"})
+"""States that block successors with the same target and retry."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredWave:
+    """One wave as it was last written down."""
+
+    state: str = "Waiting"
+    started_time: datetime | None = None
+    soak_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """A rollout as it was last written down."""
+
+    state: str = ""
+    """Empty: nothing was written yet."""
+    waves: Mapping[str, StoredWave] = field(default_factory=dict)
+    failed: Mapping[str, str] = field(default_factory=dict)
+    """Messages of the rows that had failed, by member."""
+
+    def wave(self, name: str) -> StoredWave:
+        """Return what is known of a wave."""
+        return self.waves.get(name, StoredWave())
+
+
+def read_stored(rollout: Rollout) -> Stored:
+    """Read a rollout's status back. What cannot be read counts as not written."""
+    status = rollout.status
+    prefix = f"{rollout.set_name}--"
+    return Stored(
+        state=str(status.get("state", "")),
+        waves={
+            str(wave.get("name", "")): StoredWave(
+                state=str(wave.get("state", "Waiting")),
+                started_time=_read_time(wave.get("startedTime")),
+                soak_until=_read_time(wave.get("soakUntil")),
+            )
+            for wave in status.get("waves") or ()
+        },
+        failed={
+            str(row.get("cluster", "")).removeprefix(prefix): str(row.get("message", ""))
+            for row in status.get("rows") or ()
+            if row.get("state") == "Failed"
+        },
+    )
+
+
+def rollout_number(name: str, set_name: str) -> int:
+    """Return n of `<set>-<n>`, 0 for a name of another shape."""
+    match = re.fullmatch(rf"{re.escape(set_name)}-(\d+)", name)
+    return int(match.group(1)) if match else 0
+
+
+def next_number(cluster_set: ClusterSet, rollouts: tuple[Rollout, ...]) -> int:
+    """Return a number that no rollout of the set has had, as far as objects and the set's status remember."""
+    history: tuple[Mapping[str, Any], ...] = cluster_set.status.get("history") or ()
+    names = [rollout.meta.name for rollout in rollouts]
+    names += [str(entry.get("rollout", "")) for entry in history]
+    names.append(str(cluster_set.status.get("currentRollout", "")))
+    return 1 + max(rollout_number(name, cluster_set.meta.name) for name in names)
+
+
+def _read_time(value: Any) -> datetime | None:
+    if isinstance(value, datetime):
+        return value
+    try:
+        return datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None

@@ -1,0 +1,175 @@
+"""The walk through the waves of one rollout: whose turn it is, who starts now, and what everybody waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from atoll.fleet.decisions import Advance, WaveStatus
+from atoll.fleet.observed import RolloutWave
+
+from .forecast import last_seconds
+from .limits import Books, find_limit, find_regions
+from .restrictions import list_closed_gates
+from .rows import FINISHED, MOVING, Course, Verdict
+from .stored import StoredWave
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Walk:
+    """Where a rollout stands after this decision."""
+
+    waves: tuple[WaveStatus, ...]
+    verdicts: tuple[Verdict, ...]
+    advances: tuple[Advance, ...] = ()
+    waits: str = ""
+    """What the wave whose turn it is waits for."""
+    wake: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Turn:
+    """What one wave comes to."""
+
+    status: WaveStatus
+    verdicts: tuple[Verdict, ...]
+    advances: tuple[Advance, ...] = ()
+    waits: str = ""
+    wake: datetime | None = None
+
+
+def walk_waves(course: Course, verdicts: Sequence[Verdict], books: Books, *, state: str, hold: str) -> Walk:
+    """Go through the waves in order; only the first that is not over may start anything.
+
+    `state` is the rollout's; `hold`: why nothing may start although it runs.
+    """
+    regions = find_regions(course.cluster_set)
+    turns: list[_Turn] = []
+    open_ = True
+    for wave in course.rollout.waves:
+        mine = tuple(verdict for verdict in verdicts if verdict.row.wave == wave.name)
+        stored = course.stored.wave(wave.name)
+        if stored.state == "Done":
+            status = WaveStatus(
+                name=wave.name, state="Done", started_time=stored.started_time, soak_until=stored.soak_until
+            )
+            turn = _Turn(status=status, verdicts=mine)
+        elif not open_:
+            turn = _Turn(status=WaveStatus(name=wave.name, state="Waiting"), verdicts=mine)
+        else:
+            turn = _take_turn(course, wave, stored, mine, books, regions, state=state, hold=hold)
+            open_ = turn.status.state == "Done"
+        turns.append(turn)
+    return Walk(
+        waves=tuple(turn.status for turn in turns),
+        verdicts=tuple(verdict for turn in turns for verdict in turn.verdicts),
+        advances=tuple(advance for turn in turns for advance in turn.advances),
+        waits=next((turn.waits for turn in turns if turn.waits), ""),
+        wake=next((turn.wake for turn in turns if turn.wake), None),
+    )
+
+
+def _take_turn(
+    course: Course,
+    wave: RolloutWave,
+    stored: StoredWave,
+    verdicts: tuple[Verdict, ...],
+    books: Books,
+    regions: Mapping[str, str],
+    *,
+    state: str,
+    hold: str,
+) -> _Turn:
+    advances: tuple[Advance, ...] = ()
+    if state == "Running" and not hold:
+        verdicts, advances = _start(course, wave, verdicts, books, regions)
+    begun = any(verdict.row.state in MOVING | {"Done", "Failed", "Reverted"} for verdict in verdicts)
+    started = stored.started_time or (course.now.replace(microsecond=0) if begun else None)
+    if all(verdict.row.state in FINISHED for verdict in verdicts):
+        if state in {"Running", "Paused"}:
+            return _finish(course, wave, stored, verdicts, started)
+        return _Turn(status=WaveStatus(name=wave.name, state="Held", started_time=started), verdicts=verdicts)
+    moving = [verdict for verdict in verdicts if verdict.row.state in MOVING]
+    status = WaveStatus(name=wave.name, state="Running" if moving else "Held", started_time=started)
+    waits = _describe_moving(moving) if moving else _describe_waiting(verdicts)
+    return _Turn(status=status, verdicts=verdicts, advances=advances, waits=waits)
+
+
+def _finish(
+    course: Course,
+    wave: RolloutWave,
+    stored: StoredWave,
+    verdicts: tuple[Verdict, ...],
+    started: datetime | None,
+) -> _Turn:
+    """Let a wave whose members are all through soak, and pass its gates."""
+    soak_until = None
+    if wave.soak_seconds and any(verdict.row.state in {"Done", "Failed"} for verdict in verdicts):
+        soak_until = stored.soak_until or _round_up(course.now + timedelta(seconds=wave.soak_seconds))
+    ill = next((verdict for verdict in verdicts if verdict.illness), None)
+    gates = list_closed_gates(course.cluster_set, wave)
+
+    def turn(state: str, waits: str, wake: datetime | None = None) -> _Turn:
+        status = WaveStatus(name=wave.name, state=state, started_time=started, soak_until=soak_until, gates=gates)
+        return _Turn(status=status, verdicts=verdicts, waits=waits, wake=wake)
+
+    if soak_until is not None and course.now < soak_until:
+        return turn("Soaking", f"wave {wave.name} soaks until {soak_until:%H:%M:%S}", soak_until)
+    if ill is not None:
+        return turn("Held", f"wave {wave.name} is not over while {ill.row.cluster} is not well: {ill.illness}")
+    if gates:
+        return turn("Held", gates[0]["message"])
+    return turn("Done", "")
+
+
+def _start(
+    course: Course, wave: RolloutWave, verdicts: tuple[Verdict, ...], books: Books, regions: Mapping[str, str]
+) -> tuple[tuple[Verdict, ...], tuple[Advance, ...]]:
+    """Start as many members as the limits allow: first who stands between two hops, then who takes longest."""
+    in_motion = {v.child.name for v in verdicts if v.child is not None and v.row.state in MOVING}
+    midway = {v.child.name for v in verdicts if v.child is not None and v.midway and v.row.state not in FINISHED}
+    advances: list[Advance] = []
+    told: dict[str, Verdict] = {}
+    ready = [verdict for verdict in verdicts if verdict.step is not None]
+    for verdict in sorted(ready, key=lambda v: (not v.midway, -last_seconds(v.child), v.row.cluster)):
+        child, step = verdict.child, verdict.step
+        if child is None or step is None:
+            continue
+        # Who is midway keeps a place from newcomers, but not from others who are midway too: nobody waits for ever.
+        others = in_motion if verdict.midway else in_motion | midway
+        limit = find_limit(
+            books, course.cluster_set, (wave.name, wave.max_concurrent, frozenset(others)), child.name, regions
+        )
+        if limit:
+            told[verdict.row.cluster] = replace(verdict, row=replace(verdict.row, message=limit))
+            continue
+        in_motion.add(child.name)
+        books.take(course.cluster_set.meta.name, child.name)
+        reason = f"rollout {course.name}, wave {wave.name}: {verdict.row.cluster} {step.reason}"
+        advances.append(
+            Advance(child=child.name, version=step.version, revision=step.revision, rollout=course.name, reason=reason)
+        )
+        row = replace(verdict.row, state="Changing", message=step.reason)
+        told[verdict.row.cluster] = replace(verdict, row=row, step=None)
+    return tuple(told.get(verdict.row.cluster, verdict) for verdict in verdicts), tuple(advances)
+
+
+def _describe_moving(moving: Sequence[Verdict]) -> str:
+    words = [f"{v.row.cluster}: {v.row.message}" for v in moving[:3]]
+    more = f" and {len(moving) - 3} more" if len(moving) > 3 else ""
+    return "; ".join(words) + more
+
+
+def _describe_waiting(verdicts: Sequence[Verdict]) -> str:
+    waiting = [verdict for verdict in verdicts if verdict.row.state not in FINISHED and verdict.row.message]
+    if not waiting:
+        return ""
+    more = f" (and {len(waiting) - 1} more)" if len(waiting) > 1 else ""
+    return f"{waiting[0].row.cluster} waits: {waiting[0].row.message}{more}"
+
+
+def _round_up(time: datetime) -> datetime:
+    """Round up to whole seconds, as the API keeps them: a soak never ends early."""
+    whole = time.replace(microsecond=0)
+    return whole if whole == time else whole + timedelta(seconds=1)

@@ -1,0 +1,60 @@
+"""Waves: which members change together, frozen by name when a rollout begins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from atoll.fleet.observed import RolloutWave
+from atoll.fleet.spec import ClusterSet, Member
+
+REST: Final = "rest"
+"""Name of the last wave: whom no other wave selects, one by one."""
+
+SET_LABEL: Final = "atoll.dev/cluster-set"
+MEMBER_LABEL: Final = "atoll.dev/member"
+
+
+def freeze_waves(cluster_set: ClusterSet, members: tuple[str, ...]) -> tuple[RolloutWave, ...]:
+    """Divide members into waves: each goes to the first that selects it, the others last. Empty waves are dropped."""
+    left = sorted(name for name in set(members) if cluster_set.member(name) is not None)
+    frozen: list[RolloutWave] = []
+    for wave in cluster_set.upgrade.waves:
+        taken = tuple(name for name in left if wave.selector.matches(_labels_of(cluster_set, name)))
+        left = [name for name in left if name not in taken]
+        if taken:
+            frozen.append(
+                RolloutWave(
+                    name=wave.name,
+                    clusters=taken,
+                    max_concurrent=wave.max_concurrent.of(len(taken), least=1),
+                    soak_seconds=wave.soak_seconds,
+                    gates=tuple(gate.name for gate in wave.gates),
+                )
+            )
+    if left:
+        frozen.append(RolloutWave(name=_rest_name(cluster_set), clusters=tuple(left)))
+    return tuple(frozen)
+
+
+def build_selector_labels(cluster_set: ClusterSet, member: Member) -> Mapping[str, str]:
+    """Return what selectors of waves read: as on the member's ChildCluster."""
+    place = {key: value for key, value in (("region", member.region), ("country", member.country)) if value}
+    return {
+        **place,
+        **cluster_set.labels,
+        **member.labels,
+        SET_LABEL: cluster_set.meta.name,
+        MEMBER_LABEL: member.name,
+    }
+
+
+def _labels_of(cluster_set: ClusterSet, name: str) -> Mapping[str, str]:
+    member = cluster_set.member(name)
+    return build_selector_labels(cluster_set, member) if member is not None else {}
+
+
+def _rest_name(cluster_set: ClusterSet) -> str:
+    """Return a name that no declared wave has: names of waves are keys in status."""
+    names = {wave.name for wave in cluster_set.upgrade.waves}
+    return next(name for name in (REST, *(f"{REST}-{n}" for n in range(2, len(names) + 3))) if name not in names)

@@ -1,0 +1,104 @@
+"""What the watches told us: plain dicts by kind, fleet and name. Our own writes go in at once, before their echo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from atoll.ports import Body
+
+
+@dataclass(slots=True)
+class Entry:
+    """One object, and when we first saw its present generation and last wrote its status."""
+
+    body: Body
+    seen: datetime
+    written: datetime | None = None
+
+
+@dataclass(slots=True)
+class Cache:
+    """Objects of our kinds."""
+
+    _entries: dict[str, dict[tuple[str, str], Entry]] = field(default_factory=dict)
+    """By fleet, then (kind, name)."""
+
+    def put(self, body: Mapping[str, Any], now: datetime) -> bool:
+        """Take in an object; say whether anything is new. What is older than what we hold is passed over."""
+        metadata = body["metadata"]
+        entries = self._entries.setdefault(metadata["namespace"], {})
+        key = (body["kind"], metadata["name"])
+        known = entries.get(key)
+        if known is not None and known.body["metadata"].get("uid") == metadata.get("uid"):
+            before, after = known.body["metadata"], metadata
+            if _is_older(after["resourceVersion"], before["resourceVersion"]):
+                return False
+            if after.get("generation") == before.get("generation"):
+                entries[key] = Entry(body=dict(body), seen=known.seen, written=known.written)
+                return True
+            entries[key] = Entry(body=dict(body), seen=now, written=known.written)
+            return True
+        entries[key] = Entry(body=dict(body), seen=now)
+        return True
+
+    def mark_written(self, fleet: str, kind: str, name: str, now: datetime) -> None:
+        """Remember when we last wrote an object's status."""
+        entry = self._entries.get(fleet, {}).get((kind, name))
+        if entry is not None:
+            entry.written = now
+
+    def drop(self, fleet: str, kind: str, name: str, uid: str = "") -> bool:
+        """Forget an object, unless another one has taken its name meanwhile; say whether it was there."""
+        entries = self._entries.get(fleet, {})
+        entry = entries.get((kind, name))
+        if entry is None or (uid and entry.body["metadata"].get("uid") != uid):
+            return False
+        del entries[kind, name]
+        return True
+
+    def replace_kind(self, kind: str, bodies: Iterable[Mapping[str, Any]], now: datetime) -> set[str]:
+        """Take in a fresh list of one kind, forget what is not in it; return the fleets in which anything changed."""
+        changed = set()
+        kept = set()
+        for body in bodies:
+            metadata = body["metadata"]
+            kept.add((metadata["namespace"], metadata["name"]))
+            if self.put({**body, "kind": kind}, now):
+                changed.add(metadata["namespace"])
+        for fleet, entries in self._entries.items():
+            for entry_kind, name in [key for key in entries if key[0] == kind]:
+                if (fleet, name) not in kept:
+                    del entries[entry_kind, name]
+                    changed.add(fleet)
+        return changed
+
+    def fleets(self) -> tuple[str, ...]:
+        """Return the fleets that hold anything."""
+        return tuple(sorted(fleet for fleet, entries in self._entries.items() if entries))
+
+    def get(self, fleet: str, kind: str, name: str) -> Body | None:
+        """Return one object."""
+        entry = self._entries.get(fleet, {}).get((kind, name))
+        return entry.body if entry is not None else None
+
+    def of_kind(self, fleet: str, kind: str) -> list[Body]:
+        """Return all objects of a kind in a fleet, by name."""
+        entries = self._entries.get(fleet, {})
+        return [entry.body for (entry_kind, _), entry in sorted(entries.items()) if entry_kind == kind]
+
+    def seen(self, fleet: str) -> dict[tuple[str, str], datetime]:
+        """Return when each object's present generation was first seen."""
+        return {key: entry.seen for key, entry in self._entries.get(fleet, {}).items()}
+
+    def written(self, fleet: str) -> dict[tuple[str, str], datetime]:
+        """Return when each object's status was last written by us."""
+        entries = self._entries.get(fleet, {})
+        return {key: entry.written for key, entry in entries.items() if entry.written is not None}
+
+
+def _is_older(new: str, known: str) -> bool:
+    """Compare resourceVersions; equal ones hold nothing new. Kubernetes promises that they are ordered numbers."""
+    return int(new) <= int(known)

@@ -1,0 +1,218 @@
+"""One child's worker: looks at it, carries out its steps, and tells its fleet what it saw.
+
+Everything that can be slow about a child happens here, so that it is slow for this child alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from atoll.errors import AtollError, IdentityMismatch, Refused, Terminal
+from atoll.fleet.cluster import ClusterRef, ObservedCluster, OperationState, Presence
+from atoll.fleet.observed import ChildView, MemberView
+from atoll.fleet.plan import ChildStep
+from atoll.kube.kinds import SECRET
+from atoll.kube.kubeconfigs import digest, read_secret, secret_name
+from atoll.kube.member import MemberClient
+from atoll.ports import Body, Provider
+
+from .child_act import ChildHands
+from .context import Context
+
+log: Final = logging.getLogger("atoll.child")
+
+SILENCES: Final = 2
+"""Looks in a row that must fail before a child counts as silent: one lost packet is no verdict."""
+
+
+class ChildWorker:
+    """Looks after one child until it is stopped."""
+
+    def __init__(
+        self,
+        context: Context,
+        fleet: str,
+        name: str,
+        *,
+        body: Callable[[], Body | None],
+        publish: Callable[[str, ChildView], None],
+    ) -> None:
+        """`body` returns the ChildCluster as it stands now; `publish` takes what was seen."""
+        self._context = context
+        self._name = name
+        self._fleet = fleet
+        self._body = body
+        self._publish = publish
+        self._steps: tuple[ChildStep, ...] = ()
+        self._working = False
+        self._poke = asyncio.Event()
+        self._member: MemberClient | None = None
+        self._member_digest = ""
+        self._silent = 0
+        self._silent_since: datetime | None = None
+        self._last: MemberView | None = None
+        self._hands = ChildHands(context, fleet, name)
+        self._task = asyncio.create_task(self._run(), name=f"child {fleet}/{name}")
+
+    def assign(self, steps: tuple[ChildStep, ...]) -> None:
+        """Take the steps that were just decided. While others are being carried out they are not needed: after
+        those the child is looked at again, and decided about anew."""
+        if not self._working:
+            self._steps = steps
+            self._poke.set()
+
+    def poke(self) -> None:
+        """Look at the child soon."""
+        self._poke.set()
+
+    async def stop(self) -> None:
+        """Stop looking after the child."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        await self._disconnect()
+
+    @property
+    def failed(self) -> bool:
+        """Whether the worker has died, which is a bug."""
+        return self._task.done() and not self._task.cancelled()
+
+    async def _run(self) -> None:
+        while True:
+            started = asyncio.get_running_loop().time()
+            view = await self._look()
+            self._context.metrics.observe_seconds.observe(asyncio.get_running_loop().time() - started)
+            if view is not None:
+                self._publish(self._name, view)
+            await self._wait(view)
+            if self._steps:
+                await self._carry_out()
+
+    async def _wait(self, view: ChildView | None) -> None:
+        settings = self._context.settings
+        seconds = settings.resync_seconds
+        if view is not None and _is_moving(view.cluster):
+            seconds = settings.operation_seconds
+        elif self._silent or (view is not None and view.member is None and _has_server(view.cluster)):
+            seconds = min(settings.resync_seconds, 2.0)
+        try:
+            async with asyncio.timeout(seconds):
+                await self._poke.wait()
+        except TimeoutError:
+            return
+        finally:
+            self._poke.clear()
+
+    async def _carry_out(self) -> None:
+        """Carry out the steps in order; what fails is decided about again after the next look."""
+        steps, self._steps = self._steps, ()
+        self._working = True
+        try:
+            body = self._body()
+            if body is None:
+                return
+            for step in steps:
+                name = type(step).__name__
+                try:
+                    await self._hands.act(step, body, self._member)
+                except AtollError as error:
+                    self._context.metrics.steps.labels(name, "failed").inc()
+                    log.warning("%s/%s: %s failed: %s", self._fleet, self._name, name, error)
+                    if isinstance(error, Terminal) and not isinstance(error, Refused):
+                        break
+                else:
+                    self._context.metrics.steps.labels(name, "done").inc()
+                    log.info("%s/%s: %s: %s", self._fleet, self._name, name, step.reason)
+        finally:
+            self._working = False
+
+    async def _look(self) -> ChildView | None:
+        """See what is there now; None: the ChildCluster is gone."""
+        body = self._body()
+        if body is None:
+            return None
+        now = self._context.clock.now()
+        spec = body["spec"]
+        ref = ClusterRef(fleet=self._fleet, name=self._name, id=spec["id"])
+        provider = self._context.providers.get(spec.get("provider", ""))
+        if provider is None:
+            return ChildView(time=now, cluster=ObservedCluster(presence=Presence.UNKNOWN, message="no such provider"))
+        cluster = await provider.observe(ref)
+        view = ChildView(
+            time=now, cluster=cluster, verification=self._hands.verification, released=self._hands.released
+        )
+        if not _has_server(cluster):
+            await self._disconnect()
+            return view
+        view = await self._look_at_secret(view, provider, ref)
+        return await self._look_inside(view, spec.get("clusterUID", ""))
+
+    async def _look_at_secret(self, view: ChildView, provider: Provider, ref: ClusterRef) -> ChildView:
+        """Compare the published kubeconfig with what the provider hands out; connect by the published one."""
+        published = ""
+        handed = ""
+        try:
+            handed = await provider.kubeconfig(ref)
+            secret = await self._context.store.get(SECRET, self._fleet, secret_name(self._name))
+            published = read_secret(secret) if secret is not None else ""
+        except AtollError as error:
+            log.warning("%s/%s: its kubeconfig: %s", self._fleet, self._name, error)
+        view = replace(
+            view,
+            kubeconfig_digest=digest(handed) if handed else "",
+            published_digest=digest(published) if published else "",
+        )
+        try:
+            await self._connect(published or handed)
+        except Terminal as error:
+            return replace(view, refused=("CredentialsInvalid", str(error)))
+        return view
+
+    async def _connect(self, kubeconfig: str) -> None:
+        if not kubeconfig:
+            return
+        wanted = digest(kubeconfig)
+        if self._member is None or wanted != self._member_digest:
+            await self._disconnect()
+            self._member = self._context.connect(kubeconfig)
+            self._member_digest = wanted
+
+    async def _disconnect(self) -> None:
+        if self._member is not None:
+            await self._member.close()
+        self._member, self._member_digest, self._last = None, "", None
+
+    async def _look_inside(self, view: ChildView, pinned: str) -> ChildView:
+        """Ask the child's own API server; a wrong identity is told, and nothing of that server is believed."""
+        if self._member is None or view.refused is not None:
+            return view
+        try:
+            if pinned:
+                await self._member.require_identity(pinned)
+            member = await self._member.observe(seconds=self._context.settings.observe_seconds)
+        except IdentityMismatch as error:
+            return replace(view, refused=(error.reason, str(error)))
+        except Refused as error:
+            self._silent, self._silent_since = 0, None
+            return replace(view, refused=("CredentialsInvalid", str(error)))
+        except AtollError as error:
+            self._silent += 1
+            self._silent_since = self._silent_since or view.time
+            if self._silent < SILENCES and self._last is not None:
+                return replace(view, member=self._last)
+            return replace(view, unreachable_since=self._silent_since, unreachable_message=str(error))
+        self._silent, self._silent_since = 0, None
+        self._last = member
+        return replace(view, member=member)
+
+
+def _is_moving(cluster: ObservedCluster) -> bool:
+    return cluster.operation is not None and cluster.operation.state is OperationState.RUNNING
+
+
+def _has_server(cluster: ObservedCluster) -> bool:
+    return cluster.presence is Presence.PRESENT and bool(cluster.endpoint)

@@ -1,0 +1,113 @@
+"""The hands of a child's worker: each step on a child, carried out."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from atoll.errors import IdentityMismatch, Unreachable
+from atoll.fleet.cluster import ClusterRef
+from atoll.fleet.observed import CheckResult, Verification
+from atoll.fleet.plan import (
+    ApplyMemberObject,
+    ChildStep,
+    DeleteMemberObject,
+    ForgetCluster,
+    PublishKubeconfig,
+    StartOperation,
+    VerifyMember,
+)
+from atoll.fleet.values import thaw
+from atoll.kube.kinds import KINDS, SECRET, Kind
+from atoll.kube.kubeconfigs import build_secret, read_secret, secret_name
+from atoll.kube.member import MemberClient
+from atoll.kube.verify import run_checks
+from atoll.ports import Body
+
+from .context import FIELD_MANAGER, Context
+
+
+class ChildHands:
+    """Carries out steps on one child and remembers what the next look should tell."""
+
+    def __init__(self, context: Context, fleet: str, name: str) -> None:
+        self._context = context
+        self._fleet = fleet
+        self._name = name
+        self.verification: Verification | None = None
+        self.released = False
+
+    async def act(self, step: ChildStep, body: Body, member: MemberClient | None) -> None:
+        """Carry out one step. `body`: the ChildCluster as it stands."""
+        match step:
+            case StartOperation():
+                await self._context.providers[step.provider].start(step.wanted, step.operation)
+            case ForgetCluster():
+                await self._forget(step)
+            case PublishKubeconfig():
+                await self._publish(body)
+            case ApplyMemberObject():
+                store = (await self._pinned(body, member)).store
+                await store.apply(thaw(step.body), FIELD_MANAGER)
+            case DeleteMemberObject():
+                store = (await self._pinned(body, member)).store
+                await store.delete(_kind(step.kind), step.namespace or None, step.name, uid=step.uid)
+            case VerifyMember():
+                await self._verify(step, body, await self._pinned(body, member))
+            case _:
+                assert_never(step)
+
+    async def _pinned(self, body: Body, member: MemberClient | None) -> MemberClient:
+        """Return the client after asking once more who is there: nothing is written to a stranger."""
+        pinned = body["spec"].get("clusterUID", "")
+        if member is None:
+            raise Unreachable(f"{self._name} is not connected")
+        if not pinned:
+            raise IdentityMismatch(f"{self._name} is not pinned yet; nothing is written to it")
+        await member.require_identity(pinned)
+        return member
+
+    def _ref(self, body: Body) -> ClusterRef:
+        return ClusterRef(fleet=self._fleet, name=self._name, id=body["spec"]["id"])
+
+    async def _publish(self, body: Body) -> None:
+        provider = self._context.providers[body["spec"]["provider"]]
+        kubeconfig = await provider.kubeconfig(self._ref(body))
+        await self._context.store.apply(build_secret(self._name, self._fleet, kubeconfig, owner=body), FIELD_MANAGER)
+
+    async def _forget(self, step: ForgetCluster) -> None:
+        """Take owner references off the kubeconfig Secret first: it stays with the cluster that stays."""
+        secret = await self._context.store.get(SECRET, self._fleet, secret_name(self._name))
+        if secret is not None and secret["metadata"].get("ownerReferences"):
+            kept = build_secret(self._name, self._fleet, read_secret(secret))
+            kept["metadata"]["uid"] = secret["metadata"]["uid"]
+            await self._context.store.apply(kept, FIELD_MANAGER)
+        await self._context.providers[step.provider].forget(step.ref)
+        self.released = True
+
+    async def _verify(self, step: VerifyMember, body: Body, member: MemberClient) -> None:
+        now = self._context.clock.now()
+        results = await run_checks(
+            member,
+            wanted_version=step.version,
+            wanted_uid=body["spec"]["clusterUID"],
+            endpoint=member.connection.server,
+            ca=member.connection.ca,
+            suffix=body["spec"]["id"],
+            now=now,
+        )
+        after = self._context.clock.now()
+        self.verification = Verification(
+            revision=step.revision,
+            version=step.version,
+            attempt=step.attempt,
+            checks=tuple(
+                CheckResult(check=result.check, result=result.result, message=result.message, time=after)
+                for result in results
+            ),
+            time=after,
+        )
+
+
+def _kind(name: str) -> Kind:
+    """Return one of the kinds that stand in children."""
+    return next(kind for kind in KINDS.values() if kind.kind == name)

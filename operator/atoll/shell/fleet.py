@@ -1,0 +1,162 @@
+"""One fleet's worker: wait, gather what is known, decide, carry out, and wait again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import datetime, timedelta
+from typing import Final
+
+from atoll.decision import decide
+from atoll.errors import AtollError, Conflict, Retryable
+from atoll.fleet.observed import ChildView
+from atoll.fleet.plan import ApplyMemberObject, DeleteMemberObject, Plan
+
+from .cache import Cache
+from .child import ChildWorker
+from .context import Context
+from .covering import covers
+from .gather import Gatherer
+from .hub_act import HubHands
+from .wakeups import Wakeup
+
+log: Final = logging.getLogger("atoll.fleet")
+
+RETRY_SECONDS: Final = 2.0
+"""How soon a fleet is decided about again after a step on the management plane failed."""
+
+
+class FleetWorker:
+    """Decides about one fleet until it is stopped."""
+
+    def __init__(self, context: Context, cache: Cache, name: str) -> None:
+        self.name = name
+        self._context = context
+        self._cache = cache
+        self._gather = Gatherer(context, cache, name)
+        self._hands = HubHands(context, cache, name)
+        self._views: dict[str, ChildView] = {}
+        self._workers: dict[str, ChildWorker] = {}
+        self._busy_since: dict[str, datetime] = {}
+        settings = context.settings
+        self._wakeup = Wakeup(context.clock, debounce=settings.debounce_seconds, limit=settings.debounce_limit_seconds)
+        self._task = asyncio.create_task(self._run(), name=f"fleet {name}")
+
+    def wake(self) -> None:
+        """Decide soon."""
+        self._wakeup.wake()
+
+    @property
+    def failed(self) -> bool:
+        """Whether the worker, or that of a child, has died, which is a bug."""
+        return self._task.done() or any(worker.failed for worker in self._workers.values())
+
+    async def stop(self) -> None:
+        """Stop deciding; what providers have begun goes on."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        await asyncio.gather(*(worker.stop() for worker in self._workers.values()))
+
+    async def _run(self) -> None:
+        deadline: datetime | None = self._context.clock.now()
+        while True:
+            await self._wakeup.sleep_until(deadline)
+            try:
+                with self._context.metrics.seconds.time():
+                    deadline = await self._decide_once()
+                self._context.metrics.reconciles.labels("done").inc()
+            except AtollError as error:
+                log.warning("fleet %s: %s", self.name, error)
+                self._context.metrics.reconciles.labels("failed").inc()
+                deadline = self._context.clock.now() + timedelta(seconds=RETRY_SECONDS)
+            except Exception:
+                # A bug in deciding must not end the operator's work on all other fleets; it is loud, and tried again.
+                log.exception("fleet %s: deciding failed", self.name)
+                self._context.metrics.reconciles.labels("crashed").inc()
+                deadline = self._context.clock.now() + timedelta(seconds=10 * RETRY_SECONDS)
+
+    async def _decide_once(self) -> datetime | None:
+        await self._match_workers()
+        now = self._context.clock.now()
+        fleet = await self._gather.build(dict(self._views), dict(self._busy_since))
+        decision = decide(fleet, now, covers=covers)
+        plan = decision.plan
+        self._note_busy(plan, now)
+        wrote, failed = await self._act(plan)
+        for name, worker in self._workers.items():
+            steps = plan.children.get(name, ())
+            if steps:
+                worker.assign(steps)
+        if wrote:
+            self.wake()
+        if failed:
+            return now + timedelta(seconds=RETRY_SECONDS)
+        return plan.wake
+
+    async def _act(self, plan: Plan) -> tuple[bool, bool]:
+        """Carry out the steps on the management plane; say (something was written, something failed)."""
+        wrote = failed = False
+        for step in plan.hub:
+            name = type(step).__name__
+            try:
+                wrote |= await self._hands.act(step)
+            except Conflict as error:
+                # Somebody wrote first: what they wrote is on its way to the cache, and decides anew.
+                log.info("%s: %s %s/%s: %s", self.name, name, step.kind, step.name, error)
+                await self._hands.refresh(step)
+                failed = True
+            except AtollError as error:
+                log.log(
+                    logging.WARNING if isinstance(error, Retryable) else logging.ERROR,
+                    "%s: %s %s/%s failed: %s",
+                    self.name,
+                    name,
+                    step.kind,
+                    step.name,
+                    error,
+                )
+                self._context.metrics.steps.labels(name, "failed").inc()
+                failed = True
+            else:
+                self._context.metrics.steps.labels(name, "done").inc()
+        return wrote, failed
+
+    async def _match_workers(self) -> None:
+        """Have one worker for each ChildCluster."""
+        names = {body["metadata"]["name"] for body in self._cache.of_kind(self.name, "ChildCluster")}
+        for name in sorted(names - self._workers.keys()):
+            self._workers[name] = ChildWorker(
+                self._context,
+                self.name,
+                name,
+                body=lambda name=name: self._cache.get(self.name, "ChildCluster", name),  # type: ignore[misc]
+                publish=self._take_view,
+            )
+        for name in sorted(self._workers.keys() - names):
+            await self._workers.pop(name).stop()
+            self._views.pop(name, None)
+            self._busy_since.pop(name, None)
+
+    def _take_view(self, name: str, view: ChildView) -> None:
+        before = self._views.get(name)
+        self._views[name] = view
+        if before is None or _differs(before, view):
+            self.wake()
+
+    def _note_busy(self, plan: Plan, now: datetime) -> None:
+        """Remember since when objects in a child have been waiting to be applied."""
+        for name in self._workers:
+            waiting = any(
+                isinstance(step, (ApplyMemberObject, DeleteMemberObject)) for step in plan.children.get(name, ())
+            )
+            if waiting:
+                self._busy_since.setdefault(name, now)
+            else:
+                self._busy_since.pop(name, None)
+
+
+def _differs(before: ChildView, after: ChildView) -> bool:
+    """Say whether two looks tell anything different, their time aside."""
+    return any(
+        getattr(before, field) != getattr(after, field) for field in before.__dataclass_fields__ if field != "time"
+    )

@@ -1,0 +1,103 @@
+"""From cached objects and looks at children to the one snapshot that a decision reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final, TypeVar
+
+from atoll.api import convert
+from atoll.errors import BadInput
+from atoll.fleet.cluster import ProviderInfo
+from atoll.fleet.observed import ChildView
+from atoll.fleet.snapshot import Fleet, Invalid
+from atoll.fleet.values import Version, freeze
+from atoll.kube.kinds import CUSTOM_RESOURCE_DEFINITION
+from atoll.ports import Body
+
+from .cache import Cache
+from .context import Context
+
+T = TypeVar("T")
+
+CONVERTERS: Final[Mapping[str, Callable[[Body], Any]]] = {
+    "ClusterSet": convert.convert_cluster_set,
+    "ChildCluster": convert.convert_child_cluster,
+    "Environment": convert.convert_environment,
+    "Tenant": convert.convert_tenant,
+    "Regime": convert.convert_regime,
+    "Rollout": convert.convert_rollout,
+}
+
+
+class Gatherer:
+    """Builds snapshots of one fleet; an object is converted again only when it has changed."""
+
+    def __init__(self, context: Context, cache: Cache, fleet: str) -> None:
+        self._context = context
+        self._cache = cache
+        self._fleet = fleet
+        self._converted: dict[tuple[str, str], tuple[str, Any]] = {}
+
+    async def build(self, views: Mapping[str, ChildView], busy_since: Mapping[str, datetime]) -> Fleet:
+        """Return what is known of the fleet now."""
+        converted: dict[str, list[Any]] = {kind: [] for kind in CONVERTERS}
+        invalid: list[Invalid] = []
+        for kind in CONVERTERS:
+            for body in self._cache.of_kind(self._fleet, kind):
+                found = self._convert(kind, body)
+                (invalid if isinstance(found, Invalid) else converted[kind]).append(found)
+        infos: dict[str, ProviderInfo] = {}
+        versions: dict[str, tuple[Version, ...]] = {}
+        for name, provider in self._context.providers.items():
+            infos[name] = provider.info()
+            versions[name] = tuple(Version.parse(text) for text in await provider.versions())
+        return Fleet(
+            name=self._fleet,
+            hub_uid=self._context.hub_uid,
+            cluster_sets=tuple(converted["ClusterSet"]),
+            children=tuple(converted["ChildCluster"]),
+            environments=tuple(converted["Environment"]),
+            tenants=tuple(converted["Tenant"]),
+            regimes=tuple(converted["Regime"]),
+            rollouts=tuple(converted["Rollout"]),
+            invalid=tuple(invalid),
+            views=views,
+            providers=infos,
+            versions=versions,
+            seen=self._cache.seen(self._fleet),
+            written=self._cache.written(self._fleet),
+            busy_since=busy_since,
+            terminating_kinds=await self._terminating_kinds(converted["ChildCluster"]),
+            foreign_blocks=self._context.foreign_blocks,
+        )
+
+    def _convert(self, kind: str, body: Body) -> Any:
+        metadata = body["metadata"]
+        key = (kind, metadata["name"])
+        version = f"{metadata['uid']}/{metadata['resourceVersion']}"
+        known = self._converted.get(key)
+        if known is not None and known[0] == version:
+            return known[1]
+        try:
+            found = CONVERTERS[kind](body)
+        except BadInput as error:
+            found = Invalid(
+                kind=kind,
+                name=metadata["name"],
+                path=error.field,
+                message=str(error),
+                uid=metadata["uid"],
+                generation=metadata.get("generation", 1),
+                status=freeze(body.get("status", {})),
+            )
+        self._converted[key] = (version, found)
+        return found
+
+    async def _terminating_kinds(self, children: list[Any]) -> tuple[str, ...]:
+        """Ask, before anything is destroyed, whether the deletion came from a CRD that goes away."""
+        if not any(child.meta.deleting for child in children):
+            return ()
+        definition = await self._context.store.get(CUSTOM_RESOURCE_DEFINITION, None, "childclusters.atoll.dev")
+        going = definition is None or definition["metadata"].get("deletionTimestamp")
+        return ("ChildCluster",) if going else ()

@@ -1,0 +1,63 @@
+"""The composition root: from settings and a login to a running operator."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, Mapping
+
+from atoll.embedded.surroundings import list_own_blocks
+from atoll.kube.connect import Connection
+from atoll.kube.credentials import TlsContexts
+from atoll.kube.events import EventRecorder
+from atoll.kube.kinds import NAMESPACE
+from atoll.kube.member import MemberClient
+from atoll.kube.store import Store
+from atoll.kube.transport import Transport
+from atoll.ports import Clock, Provider
+
+from .app import App
+from .context import Context, Settings, SystemClock
+from .login import Login
+
+ProvidersOf = Callable[[Clock], Mapping[str, Provider]]
+Wrap = Callable[[Transport], Transport]
+"""Puts something between us and an API server; tests end the operator there."""
+
+
+async def run_operator(
+    settings: Settings,
+    connection: Connection,
+    providers_of: ProvidersOf,
+    *,
+    transport: Callable[[Connection], Transport | None] = lambda _: None,
+) -> None:
+    """Run until SIGTERM or SIGINT, or until a watch is lost for good."""
+    clock = SystemClock()
+    contexts = TlsContexts()
+    store = Store(connection, transport=transport(connection))
+
+    def connect(kubeconfig: str) -> MemberClient:
+        member = Connection.from_kubeconfig(kubeconfig, contexts=contexts)
+        return MemberClient(kubeconfig, contexts=contexts, transport=transport(member))
+
+    try:
+        kube_system = await store.get(NAMESPACE, None, "kube-system")
+        context = Context(
+            settings=settings,
+            store=store,
+            providers=providers_of(clock),
+            connect=connect,
+            recorder=EventRecorder(store, instance=socket.gethostname()),
+            hub_uid=kube_system["metadata"]["uid"] if kube_system is not None else "",
+            clock=clock,
+            foreign_blocks=list_own_blocks(),
+        )
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        await App(context, Login(connection)).run(stop)
+    finally:
+        await store.close()

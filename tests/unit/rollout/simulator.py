@@ -1,0 +1,259 @@
+"""A small world in which decisions come true: clusters that take their time, fail, and fall silent.
+
+One tick is five seconds: decide, apply, let the clusters work. Everything that a restarted operator would read back is
+in the Fleet; the simulator itself remembers only what a real cluster would know.
+"""
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from atoll.fleet.cluster import OperationType
+from atoll.fleet.observed import CheckResult, OperationStatus, Rollout, Verification
+from atoll.fleet.snapshot import Fleet
+from atoll.fleet.values import Version, freeze
+from atoll.rollout.planner import plan_rollouts
+
+from .builders import AVAILABLE, LOCAL, START, healthy_view, meta, revert_point, settled_child
+
+TICK = timedelta(seconds=5)
+
+
+@dataclass
+class Nature:
+    """How one cluster behaves."""
+
+    seconds: int = 10
+    fails_to: set[str] = field(default_factory=set)
+    """Versions whose change fails."""
+    unproven: set[str] = field(default_factory=set)
+    """Versions at which verification fails."""
+
+
+@dataclass
+class Simulator:
+    fleet: Fleet
+    natures: dict[str, Nature] = field(default_factory=dict)
+    """By ChildCluster name."""
+    now: datetime = START
+    silent: set[str] = field(default_factory=set)
+    """ChildClusters that do not answer."""
+    shuffle: random.Random | None = None
+    watcher: Callable[..., None] | None = None
+    transcript: list[str] = field(default_factory=list)
+    served: dict[str, Version] = field(default_factory=dict)
+    attempts: dict[str, tuple[str, str, int, datetime]] = field(default_factory=dict)
+    points: dict[str, tuple[Version, datetime]] = field(default_factory=dict)
+    told: dict[str, str] = field(default_factory=dict)
+
+    def nature(self, child: str) -> Nature:
+        return self.natures.setdefault(child, Nature())
+
+    def change_set(self, **changes) -> None:
+        self.fleet = replace(
+            self.fleet, cluster_sets=tuple(replace(item, **changes) for item in self.fleet.cluster_sets[:1])
+        )
+
+    def change_upgrade(self, **changes) -> None:
+        self.change_set(upgrade=replace(self.fleet.cluster_sets[0].upgrade, **changes))
+
+    def change_rollout(self, name: str, **changes) -> None:
+        self.fleet = replace(
+            self.fleet,
+            rollouts=tuple(replace(r, **changes) if r.meta.name == name else r for r in self.fleet.rollouts),
+        )
+
+    def run(self, script: Mapping[int, Callable[["Simulator"], None]] | None = None, ticks: int = 200) -> "Simulator":
+        """Go on until nothing changes and no script is left."""
+        script = dict(script or {})
+        quiet = 0
+        for tick in range(ticks):
+            if tick in script:
+                script.pop(tick)(self)
+            before = self.fleet
+            decision = self.decide()
+            self.apply(decision)
+            self.work()
+            waiting = decision.wake is not None and decision.wake > self.now
+            quiet = 0 if self.fleet != before or waiting else quiet + 1
+            self.now += TICK
+            if quiet > 4 and not script:
+                return self
+        raise AssertionError(f"still not at rest after {ticks} ticks:\n" + "\n".join(self.transcript[-20:]))
+
+    def seen(self) -> Fleet:
+        """The fleet as it is seen now, in any order."""
+        views = {}
+        for child in self.fleet.children:
+            version = self.served.setdefault(child.name, child.version)
+            run = self.attempts.get(child.name)
+            verification = None
+            if run is not None:
+                revision, result, attempt, time = run
+                check = CheckResult(check="anonymous-refused", result=result, message="it answered 200", time=time)
+                verification = Verification(
+                    revision=revision, version=str(version), attempt=attempt, checks=(check,), time=time
+                )
+            point = self.points.get(child.name)
+            view = healthy_view(
+                version,
+                self.now,
+                verification=verification,
+                revert_point=revert_point(*point) if point is not None else None,
+            )
+            if child.name in self.silent:
+                view = replace(view, member=None, unreachable_since=START, unreachable_message="connection refused")
+            views[child.name] = view
+        fleet = replace(self.fleet, views=views)
+        if self.shuffle is None:
+            return fleet
+        mixed = {}
+        for kind in ("cluster_sets", "children", "environments", "tenants", "regimes", "rollouts"):
+            items = list(getattr(fleet, kind))
+            self.shuffle.shuffle(items)
+            mixed[kind] = tuple(items)
+        return replace(fleet, **mixed)
+
+    def decide(self):
+        seen = self.seen()
+        decision = plan_rollouts(seen, self.now)
+        assert plan_rollouts(seen, self.now) == decision
+        if self.watcher is not None:
+            self.watcher(seen, decision, self.now)
+        return decision
+
+    def apply(self, decision) -> None:
+        for new in decision.new:
+            waves = ", ".join(f"{item.name} {list(item.clusters)}" for item in new.waves)
+            self.say(f"new {new.name} to {new.target_version}: {waves} | {new.reason}")
+            rollout = Rollout(
+                meta=meta(new.name, creation_time=self.now),
+                set_name=new.set_name,
+                target_version=new.target_version,
+                target_revision=new.target_revision,
+                retry=new.retry,
+                waves=new.waves,
+            )
+            self.fleet = replace(self.fleet, rollouts=(*self.fleet.rollouts, rollout))
+        for progress in decision.progress:
+            status = write_status(progress)
+            rows = " ".join(f"{row.cluster}={row.state}" for row in progress.rows)
+            waves = " ".join(f"{item.name}={item.state}" for item in progress.waves)
+            forecast = "" if progress.forecast_seconds is None else f" forecast {progress.forecast_seconds}s"
+            line = f"{progress.name} {progress.state} [{waves}] [{rows}]{forecast} | {progress.message}"
+            if self.told.get(progress.name) != line:
+                self.told[progress.name] = line
+                self.say(line)
+            self.change_rollout(progress.name, status=status)
+        for advance in decision.advances:
+            self.say(f"advance {advance.child} to {advance.version} {advance.revision} | {advance.reason}")
+            self.move(advance, OperationType.CHANGE)
+        for revert in decision.reverts:
+            self.say(f"revert {revert.child} to {revert.version} {revert.revision} | {revert.reason}")
+            self.move(revert, OperationType.REVERT)
+        problems = "; ".join(f"{item.reason} {item.path}: {item.message}" for item in decision.problems)
+        if self.told.get("problems", "") != problems:
+            self.told["problems"] = problems
+            self.say(f"problem {problems or 'none'}")
+
+    def move(self, order, kind) -> None:
+        child = self.fleet.child(order.child)
+        operation = None
+        if order.version != self.served[child.name] or kind is OperationType.REVERT:
+            operation = OperationStatus(
+                id=f"{kind}-{self.now:%H%M%S}",
+                type=kind,
+                started_time=self.now,
+                from_version=str(self.served[child.name]),
+                to_version=str(order.version),
+                steps_total=4,
+                rollout=order.rollout,
+            )
+            if kind is OperationType.CHANGE:
+                self.points[child.name] = (self.served[child.name], self.now)
+        self.put(child, version=order.version, revision=order.revision, rollout=order.rollout, operation=operation)
+        self.attempts.pop(child.name, None)
+
+    def put(self, child, **changes) -> None:
+        self.fleet = replace(
+            self.fleet,
+            children=tuple(
+                replace(item, **changes) if item.name == child.name else item for item in self.fleet.children
+            ),
+        )
+
+    def work(self) -> None:
+        """Let every cluster do what it does in one tick."""
+        for child in self.fleet.children:
+            nature = self.nature(child.name)
+            operation = child.operation
+            if operation is not None and not operation.failed:
+                passed = (self.now + TICK - operation.started_time).total_seconds()
+                if operation.type is OperationType.CHANGE and operation.to_version in nature.fails_to:
+                    self.put(child, operation=replace(operation, failed=True, message="etcd did not come up"))
+                elif passed >= nature.seconds:
+                    self.finish(child, operation, passed)
+                else:
+                    self.put(child, operation=replace(operation, steps_done=2))
+            elif operation is None and child.revision != child.done_revision and child.name not in self.silent:
+                self.verify(child, nature)
+
+    def finish(self, child, operation, seconds) -> None:
+        self.served[child.name] = Version.parse(operation.to_version)
+        entry = {
+            "from": operation.from_version,
+            "to": operation.to_version,
+            "startedTime": operation.started_time.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "seconds": int(seconds),
+            "result": "Succeeded",
+        }
+        self.put(child, operation=None, history=(freeze(entry), *child.history))
+        if operation.type is OperationType.REVERT:
+            self.points.pop(child.name, None)
+
+    def verify(self, child, nature) -> None:
+        failed = str(self.served[child.name]) in nature.unproven
+        before = self.attempts.get(child.name)
+        attempt = before[2] + 1 if before is not None and before[0] == child.revision else 1
+        self.attempts[child.name] = (child.revision, "Failed" if failed else "Passed", attempt, self.now)
+        if not failed:
+            self.put(child, done_revision=child.revision, status=freeze({"version": str(self.served[child.name])}))
+
+    def say(self, line: str) -> None:
+        self.transcript.append(f"{self.now:%H:%M:%S} {line}")
+
+
+def write_status(progress):
+    """What the API remembers of a rollout: whole seconds, and unfinished rows only."""
+    return freeze(
+        {
+            "state": progress.state,
+            "waves": [
+                {
+                    "name": wave.name,
+                    "state": wave.state,
+                    **({"startedTime": f"{wave.started_time:%Y-%m-%dT%H:%M:%SZ}"} if wave.started_time else {}),
+                    **({"soakUntil": f"{wave.soak_until:%Y-%m-%dT%H:%M:%SZ}"} if wave.soak_until else {}),
+                }
+                for wave in progress.waves
+            ],
+            "rows": [
+                {"cluster": row.cluster, "wave": row.wave, "state": row.state, "message": row.message}
+                for row in progress.rows
+                if row.state not in {"Done", "Skipped", "Reverted"}
+            ][:20],
+        }
+    )
+
+
+def settled_fleet(owner, **more) -> Fleet:
+    """A fleet of one set whose members have all arrived."""
+    return Fleet(
+        name="fleet",
+        cluster_sets=(owner,),
+        children=tuple(settled_child(owner, item.name) for item in owner.members),
+        providers={"local": LOCAL},
+        versions={"local": AVAILABLE},
+        **more,
+    )

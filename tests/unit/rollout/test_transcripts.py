@@ -1,0 +1,106 @@
+"""Rollouts told from beginning to end, as a reader of the log would see them. Rewritten only by --update-golden."""
+
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from atoll.fleet.spec import Gate, Upgrade
+from atoll.fleet.values import Share
+
+from .builders import CANARY, PROD, cluster_set, member, settled_child, v
+from .monitor import Monitor
+from .simulator import Nature, Simulator, settled_fleet
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def ask_for(version):
+    return lambda world: world.change_set(version=v(version))
+
+
+def order(name, action):
+    return lambda world: world.change_rollout(name, action=action)
+
+
+def raise_retry(world):
+    world.change_upgrade(retry=1)
+
+
+def mend(world):
+    world.natures.clear()
+
+
+def join(world):
+    """A member joins while a rollout runs: at the version that was completed last."""
+    owner = world.fleet.cluster_sets[0]
+    grown = replace(owner, members=(*owner.members, member("prod-c")))
+    joined = settled_child(replace(grown, version=v("v1.35.8")), "prod-c")
+    world.fleet = replace(world.fleet, cluster_sets=(grown,), children=(*world.fleet.children, joined))
+
+
+def both(*events):
+    def happen(world):
+        for event in events:
+            event(world)
+
+    return happen
+
+
+REVERT = Upgrade(waves=(CANARY, PROD), max_concurrent=Share(2), on_failure="Revert")
+GATED = Upgrade(waves=(replace(CANARY, gates=(Gate(name="slo", kind="metric"),)), PROD), max_concurrent=Share(2))
+
+
+def ungate(world):
+    world.change_upgrade(waves=(CANARY, PROD))
+
+
+STORIES = {
+    "two_waves": (Upgrade(waves=(CANARY, PROD), max_concurrent=Share(2)), {}, {1: ask_for("v1.36.4")}),
+    "failure_halts_and_retry_mends": (
+        None,
+        {"s--dev": Nature(fails_to={"v1.36.4"})},
+        {1: ask_for("v1.36.4"), 10: both(mend, raise_retry)},
+    ),
+    "failed_verification_halts": (None, {"s--prod-a": Nature(unproven={"v1.36.4"})}, {1: ask_for("v1.36.4")}),
+    "failure_mended_by_a_new_target": (
+        None,
+        {"s--dev": Nature(unproven={"v1.36.4"})},
+        {1: ask_for("v1.36.4"), 14: ask_for("v1.36.5")},
+    ),
+    "revert": (REVERT, {"s--prod-b": Nature(unproven={"v1.36.4"})}, {1: ask_for("v1.36.4")}),
+    "revert_between_hops": (REVERT, {"s--dev": Nature(fails_to={"v1.37.1"})}, {1: ask_for("v1.37.1")}),
+    "abort_in_mid_run": (None, {}, {1: ask_for("v1.36.4"), 3: order("s-1", "Abort"), 20: raise_retry}),
+    "target_changed_in_mid_run": (None, {}, {1: ask_for("v1.36.4"), 3: ask_for("v1.36.5")}),
+    "target_set_back": (None, {}, {1: ask_for("v1.36.4"), 2: ask_for("v1.35.8")}),
+    "two_hops": (None, {"s--prod-a": Nature(seconds=25)}, {1: ask_for("v1.37.1")}),
+    "pause": (None, {}, {1: ask_for("v1.36.4"), 3: order("s-1", "Pause"), 20: order("s-1", "Run")}),
+    "late_joiner": (None, {}, {1: ask_for("v1.36.4"), 4: join}),
+    "closed_gate": (GATED, {}, {1: ask_for("v1.36.4"), 25: ungate}),
+    "downgrade": (None, {}, {1: ask_for("v1.34.9")}),
+}
+
+
+def tell(story, seed=None):
+    upgrade, natures, script = STORIES[story]
+    natures = {name: replace(nature) for name, nature in natures.items()}
+    world = Simulator(settled_fleet(cluster_set(upgrade=upgrade)), natures=natures, watcher=Monitor())
+    if seed is not None:
+        world.shuffle = random.Random(seed)
+    return "\n".join(world.run(script).transcript) + "\n"
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_a_rollout_goes_as_it_was_told_before(story, update_golden):
+    path = GOLDEN / f"{story}.txt"
+    told = tell(story)
+    if update_golden:
+        path.write_text(told)
+    assert told == path.read_text()
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("story", STORIES)
+def test_the_order_of_objects_changes_nothing(story, seed):
+    assert tell(story, seed) == (GOLDEN / f"{story}.txt").read_text()
