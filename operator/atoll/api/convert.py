@@ -25,7 +25,7 @@ ROLLOUT_ANNOTATION = "atoll.dev/rollout"
 
 def convert_cluster_set(body: Body) -> spec.ClusterSet:
     """Convert a ClusterSet; raises BadInput naming the field."""
-    parsed = parse_as(clusterset.ClusterSet, body)
+    parsed = parse_as(clusterset.ClusterSet, body, status=False)
     wanted = parsed.spec
     kind = _choose_provider(wanted)
     return spec.ClusterSet(
@@ -83,7 +83,7 @@ def convert_child_cluster(body: Body) -> observed.ChildCluster:
 
 def convert_environment(body: Body) -> spec.Environment:
     """Convert an Environment; raises BadInput naming the field."""
-    parsed = parse_as(environment.Environment, body)
+    parsed = parse_as(environment.Environment, body, status=False)
     wanted = parsed.spec
     placement = wanted.placement
     return spec.Environment(
@@ -114,7 +114,7 @@ def convert_environment(body: Body) -> spec.Environment:
 
 def convert_tenant(body: Body) -> spec.Tenant:
     """Convert a Tenant; raises BadInput naming the field."""
-    parsed = parse_as(tenant.Tenant, body)
+    parsed = parse_as(tenant.Tenant, body, status=False)
     wanted = parsed.spec
     return spec.Tenant(
         meta=convert_meta(parsed.metadata),
@@ -134,7 +134,7 @@ def convert_tenant(body: Body) -> spec.Tenant:
 
 def convert_regime(body: Body) -> spec.Regime:
     """Convert a Regime; raises BadInput naming the field."""
-    parsed = parse_as(regime.Regime, body)
+    parsed = parse_as(regime.Regime, body, status=False)
     wanted = parsed.spec
     upgrade = wanted.upgrade.model_dump(mode="json", by_alias=True, exclude_none=True)
     unset = regime.RegimeUpgrade().model_dump(mode="json", by_alias=True)
@@ -155,7 +155,7 @@ def convert_regime(body: Body) -> spec.Regime:
 
 def convert_rollout(body: Body) -> observed.Rollout:
     """Convert a Rollout; raises BadInput naming the field."""
-    parsed = parse_as(rollout.Rollout, body)
+    parsed = parse_as(rollout.Rollout, body, status=False)
     wanted = parsed.spec
     return observed.Rollout(
         meta=convert_meta(parsed.metadata),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any, Final
 
 import yaml
@@ -69,9 +70,14 @@ def build_crds() -> tuple[dict[str, Any], ...]:
     return tuple(build_crd(kind) for kind in KINDS)
 
 
-def build_files() -> dict[str, str]:
-    """Build the content of `crds/`: file name → YAML."""
-    return {f"{kind.plural}.yaml": render_yaml(build_crd(kind)) for kind in KINDS}
+def build_files(annotations: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Build the content of `crds/`: file name → YAML, with more annotations where a packager wants them."""
+    files: dict[str, str] = {}
+    for kind in KINDS:
+        body = build_crd(kind)
+        body["metadata"]["annotations"].update(annotations or {})
+        files[f"{kind.plural}.yaml"] = render_yaml(body)
+    return files
 
 
 def render_yaml(body: dict[str, Any] | list[Any]) -> str:

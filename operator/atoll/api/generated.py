@@ -25,11 +25,12 @@ CHART_DELEGATES: Final = "ATOLL-DELEGATE"
 
 def build_generated_files() -> dict[str, str]:
     """Build every generated file: path below the repository's root → content."""
-    crds = build_files()
+    # Removing the chart must not remove the CRDs, and with them every object and in the end every cluster.
+    kept = build_files({"helm.sh/resource-policy": "keep"})
     validating = build_validating_policies(Identity(usernames=(CHART_USERNAME,)))
     return {
-        **{f"{CRDS}/{name}": text for name, text in crds.items()},
-        **{f"{CHART_FILES}/crds/{name}": text for name, text in crds.items()},
+        **{f"{CRDS}/{name}": text for name, text in build_files().items()},
+        **{f"{CHART_FILES}/crds/{name}": text for name, text in kept.items()},
         f"{CHART_FILES}/policies/validating.yaml": _join(validating),
         f"{CHART_FILES}/policies/mutating.yaml": _join(build_mutating_policies((CHART_DELEGATES,))),
         f"{CHART_FILES}/rights/fleet-rules.yaml": render_yaml(list(build_fleet_rules())),

@@ -159,7 +159,9 @@ def build_owned(identity: Identity) -> tuple[Body, ...]:
         for field in ("labels", "finalizers", "ownerReferences")
     )
     free = _cel_list((ABANDON, TAKE_OVER))
-    ours = f"key.startsWith('{GROUP}/') && !(key in {free})"
+    # On a Rollout the requester is written by our own mutating policy, in the name of whoever asks.
+    own = f"request.resource.resource == 'rollouts' && key == '{REQUESTED_BY}'"
+    ours = f"key.startsWith('{GROUP}/') && !(key in {free}) && !({own})"
     now, then = (f"{owner}.metadata.?annotations.orValue({{}})" for owner in ("object", "oldObject"))
     spec = {
         "matchConstraints": _match(

@@ -9,24 +9,24 @@ import click
 
 
 @click.command("crds")
-@click.option("--check", is_flag=True, help="Write nothing; exit 1 and name the files that are not current.")
-@click.option(
-    "--write",
-    "folder",
-    is_flag=False,
-    flag_value=".",
-    metavar="[DIR]",
-    help="Write into DIR (default: here): in a checkout crds/ and the chart's copies, else the CRDs alone.",
-)
-def crds(check: bool, folder: str | None) -> int:
-    """Print the CustomResourceDefinitions; or write them, or check that they are current."""
+@click.argument("folder", default=".", metavar="[DIR]")
+@click.option("--check", is_flag=True, help="Exit 1 and name the files in DIR that are not current.")
+@click.option("--write", is_flag=True, help="Bring the files in DIR up to date.")
+def crds(folder: str, check: bool, write: bool) -> int:
+    """Print the CustomResourceDefinitions; or write them into DIR (here), or check those that are there.
+
+    In a checkout of Atoll that is crds/ and the chart's copies, elsewhere the CRDs alone.
+    """
     from atoll.api.crds import build_files
 
-    if not check and folder is None:
-        click.echo("---\n".join(build_files().values()), nl=False)
-        return 0
-    root = Path(folder or ".")
-    return _check(root) if check else _write(root)
+    if check and write:
+        raise click.UsageError("--check and --write are two things. Name one of them.")
+    if check:
+        return _check(Path(folder))
+    if write:
+        return _write(Path(folder))
+    click.echo("---\n".join(build_files().values()), nl=False)
+    return 0
 
 
 def _choose_files(root: Path) -> Mapping[str, str]:

@@ -14,11 +14,12 @@ from atoll.decision import Decision, decide
 from atoll.errors import BadInput
 from atoll.fleet.cluster import ObservedCluster, Presence, ProviderInfo
 from atoll.fleet.conditions import is_true
+from atoll.fleet.decisions import Refusal
 from atoll.fleet.observed import ChildCluster, ChildView, MemberView
 from atoll.fleet.snapshot import Fleet, Invalid
 from atoll.fleet.values import Version
-from atoll.placement import place
-from atoll.shell.covering import covers
+from atoll.kube.compare import covers
+from atoll.placement import explain, place
 from atoll.toolchain import Sources, Toolchain
 
 Body = Mapping[str, Any]
@@ -28,14 +29,14 @@ PROVIDERS: Final[Mapping[str, ProviderInfo]] = MappingProxyType(
 )
 """What this build's operator has; known without asking one."""
 
-_CONVERTERS: Final[Mapping[str, tuple[str, Callable[[Body], Any]]]] = MappingProxyType(
+_CONVERTERS: Final[Mapping[str, Callable[[Body], Any]]] = MappingProxyType(
     {
-        "ClusterSet": ("cluster_sets", convert.convert_cluster_set),
-        "ChildCluster": ("children", convert.convert_child_cluster),
-        "Environment": ("environments", convert.convert_environment),
-        "Tenant": ("tenants", convert.convert_tenant),
-        "Regime": ("regimes", convert.convert_regime),
-        "Rollout": ("rollouts", convert.convert_rollout),
+        "ClusterSet": convert.convert_cluster_set,
+        "ChildCluster": convert.convert_child_cluster,
+        "Environment": convert.convert_environment,
+        "Tenant": convert.convert_tenant,
+        "Regime": convert.convert_regime,
+        "Rollout": convert.convert_rollout,
     }
 )
 
@@ -48,14 +49,13 @@ def read_versions(environ: Mapping[str, str] | None = None) -> dict[str, tuple[V
 
 def build_fleet_value(name: str, bodies: Iterable[Body], versions: Mapping[str, tuple[Version, ...]]) -> Fleet:
     """Build the input of a decision; an object that cannot be read is kept as invalid and harms only itself."""
-    parts: dict[str, list[Any]] = {}
+    found: dict[str, list[Any]] = {kind: [] for kind in _CONVERTERS}
     invalid = []
     for body in bodies:
-        field, converter = _CONVERTERS.get(body["kind"], ("", None))
-        if converter is None:
+        if body["kind"] not in _CONVERTERS:
             continue
         try:
-            parts.setdefault(field, []).append(converter(body))
+            found[body["kind"]].append(_CONVERTERS[body["kind"]](body))
         except BadInput as error:
             invalid.append(
                 Invalid(kind=body["kind"], name=body["metadata"]["name"], path=error.field, message=str(error))
@@ -65,7 +65,12 @@ def build_fleet_value(name: str, bodies: Iterable[Body], versions: Mapping[str, 
         providers=PROVIDERS,
         versions=versions,
         invalid=tuple(invalid),
-        **{field: tuple(items) for field, items in parts.items()},
+        cluster_sets=tuple(found["ClusterSet"]),
+        children=tuple(found["ChildCluster"]),
+        environments=tuple(found["Environment"]),
+        tenants=tuple(found["Tenant"]),
+        regimes=tuple(found["Regime"]),
+        rollouts=tuple(found["Rollout"]),
     )
 
 
@@ -104,6 +109,18 @@ def decide_live(fleet: Fleet, now: datetime) -> Decision:
         for item in decision.candidates
     )
     return replace(decision, candidates=candidates, placement=place(fleet, candidates, now))
+
+
+def explain_tenant(namespace: str, bodies: Iterable[Body], tenant: str, now: datetime) -> tuple[Refusal, ...]:
+    """Say of every cluster that refuses a tenant now why it does, nearest first."""
+    fleet = build_fleet_value(namespace, bodies, read_versions())
+    decision = decide_live(fleet, now)
+    stages = dict.fromkeys(item.environment for item in decision.placement.unplaced if item.tenant == tenant)
+    return tuple(
+        refusal
+        for stage in stages
+        for refusal in explain(fleet, decision.candidates, decision.placement, tenant, stage)
+    )
 
 
 def read_view(child: ChildCluster, now: datetime) -> ChildView | None:

@@ -31,10 +31,10 @@ def print_data(data: Any, form: str) -> None:
 
 
 def print_lines(lines: list[Text]) -> None:
-    """Print lines of text; a line too long is folded, never cut off."""
+    """Print lines of text; one too long is folded in a window and left whole in a pipe, never cut off."""
     console = open_console()
     for line in lines:
-        console.print(line, soft_wrap=not console.is_terminal, overflow="fold")
+        console.print(line, soft_wrap=not console.is_terminal)
 
 
 def print_next(commands: list[str], form: str = "table") -> None:

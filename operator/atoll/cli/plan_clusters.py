@@ -64,7 +64,7 @@ def _child_row(fleet: Fleet, decision: Decision, cluster_set: ClusterSet, child:
     stops = plan_hops(served, target, fleet.versions.get(cluster_set.provider.kind, ()))
     if isinstance(stops, HopRefusal):
         return {**row, "action": "none", "to": str(served), "reason": stops.message}
-    starts = [served, *stops[:-1]]
+    starts = [served, *stops][:-1]
     row["hops"] = [{"from": str(start), "to": str(stop)} for start, stop in zip(starts, stops, strict=True)]
     row["wave"] = wave
     return row

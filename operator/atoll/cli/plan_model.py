@@ -10,13 +10,14 @@ from atoll.fleet import reasons
 from atoll.fleet.decisions import Placement, Refusal, Unplaced
 from atoll.fleet.snapshot import Fleet
 from atoll.fleet.values import thaw
+from atoll.placement import explain
 
 from .documents import Fault, name_object
 from .plan_clusters import build_cluster_rows
 
 NEAREST: Final = 5
 """How many refused clusters are shown of each unplaced namespace."""
-SAID_ELSEWHERE: Final = frozenset({reasons.UNPLACED, reasons.ENVIRONMENT_MISSING})
+SAID_ELSEWHERE: Final = frozenset({reasons.UNPLACED})
 """Reasons of problems that stand under `refusals`, and are no errors: the rest of the plan holds."""
 
 Row = dict[str, Any]
@@ -37,6 +38,7 @@ def summarise_plan(
         "hosts": [],
         "rollouts": [row for fleet, decision in ordered for row in _rollout_rows(fleet, decision)],
         "refusals": [row for fleet, decision in ordered for row in _refusal_rows(fleet, decision, everything)],
+        "unplaced": [row for fleet, decision in ordered for row in _unplaced_rows(fleet, decision)],
         "errors": _error_rows(ordered, faults),
     }
     return {**plan, "summary": _summarise(plan, ordered)}
@@ -66,6 +68,7 @@ def _placement_rows(fleet: Fleet, decision: Decision) -> list[Row]:
             "cluster": cluster,
             "isolation": str(places[0].isolation),
             "regimes": _regimes_in_force(fleet, decision, tenant, environment, cluster),
+            "state": next((place.state for place in places if place.state != "Placed"), "Placed"),
             "reason": places[0].reason,
         }
         for (tenant, environment, cluster), places in sorted(grouped.items())
@@ -119,9 +122,31 @@ def _refusal_rows(fleet: Fleet, decision: Decision, everything: bool) -> list[Ro
     rows = []
     ordered = sorted(decision.placement.unplaced, key=lambda item: (item.tenant, item.environment, item.namespaces))
     for unplaced in ordered:
-        nearest = unplaced.refusals if everything else unplaced.refusals[:NEAREST]
+        nearest = _every_refusal(fleet, decision, unplaced) if everything else unplaced.refusals[:NEAREST]
         rows += [_refusal_row(fleet, refusal) for refusal in nearest] or [_homeless_row(fleet, unplaced)]
     return rows
+
+
+def _every_refusal(fleet: Fleet, decision: Decision, unplaced: Unplaced) -> tuple[Refusal, ...]:
+    found = explain(fleet, decision.candidates, decision.placement, unplaced.tenant, unplaced.environment)
+    return tuple(refusal for refusal in found if refusal.namespaces == unplaced.namespaces)
+
+
+def _unplaced_rows(fleet: Fleet, decision: Decision) -> list[Row]:
+    """Tell of each tenant that fits nowhere how many clusters refused, and by which rule."""
+    return [
+        {
+            "namespace": fleet.name,
+            "tenant": unplaced.tenant,
+            "environment": unplaced.environment,
+            "namespaces": list(unplaced.namespaces),
+            "counts": dict(sorted(unplaced.counts.items())),
+            "message": unplaced.message,
+        }
+        for unplaced in sorted(
+            decision.placement.unplaced, key=lambda item: (item.tenant, item.environment, item.namespaces)
+        )
+    ]
 
 
 def _refusal_row(fleet: Fleet, refusal: Refusal) -> Row:

@@ -16,6 +16,7 @@ _SIGNS: Final[Mapping[str, tuple[str, str]]] = {
     "detach": ("○", "yellow"),
     "none": ("=", "bright_black"),
 }
+_PARTS: Final = ("clusters", "placements", "moves", "rollouts", "unplaced", "refusals")
 _SUBJECT: Final = 34
 """Width of the column that names the object; a longer name pushes the rest to the right."""
 
@@ -23,14 +24,14 @@ _SUBJECT: Final = 34
 def render_plan(plan: Row, *, live: bool, wide: bool = False) -> list[Text]:
     """Write a plan fleet by fleet; what stays as it is shows only when `wide`."""
     lines: list[Text] = []
-    rows = [row for key in ("clusters", "placements", "moves", "rollouts", "refusals") for row in plan[key]]
+    rows = [row for key in _PARTS for row in plan[key]]
     for namespace in sorted({row["namespace"] for row in rows}):
         mode = "compared with the cluster" if live else "offline: compared with nothing; add --live to compare"
         lines += [Text.assemble((namespace, "bold"), f"  ({mode})"), Text()]
         lines += _render_fleet(plan, namespace, wide=wide)
         lines.append(Text())
     for row in plan["errors"]:
-        where = f" {row['field']}" if row["field"] else ""
+        where = f" {row['field']}" if row["field"] and row["field"] not in row["message"] else ""
         lines.append(_line("!", "red", f"{row['object']}{where}", row["message"]))
     if plan["errors"]:
         lines.append(Text())
@@ -51,6 +52,8 @@ def summarise_in_words(counts: Mapping[str, int]) -> str:
         "errors": "errors",
     }
     always = {"create", "change", "delete"}
+    if not any(counts[key] for key in words):
+        return "Nothing to do."
     parts = [f"{counts[key]} {word}" for key, word in words.items() if counts[key] or key in always]
     return f"{', '.join(parts)}."
 
@@ -65,13 +68,15 @@ def list_names(plan: Row) -> list[str]:
 def choose_next(plan: Row, paths: Sequence[str]) -> list[str]:
     """Choose the command to copy next."""
     files = " ".join(f"-f {path}" for path in paths)
-    if plan["errors"] or not files:
-        return [f"atoll plan {files}".rstrip()] if plan["errors"] else ["atoll tree"]
-    return [f"kubectl apply {files}", f"atoll up {' '.join(paths)} --wait"]
+    if plan["errors"] and files:
+        return [f"atoll plan {files}"]
+    if files and "-" not in paths:
+        return [f"kubectl apply {files}", f"atoll up {' '.join(paths)} --wait"]
+    return [f"atoll why tenant/{plan['unplaced'][0]['tenant']}"] if plan["unplaced"] else ["atoll tree"]
 
 
 def _render_fleet(plan: Row, namespace: str, *, wide: bool) -> list[Text]:
-    mine = {key: [row for row in plan[key] if row["namespace"] == namespace] for key in plan if _is_rows(plan[key])}
+    mine = {key: [row for row in plan[key] if row["namespace"] == namespace] for key in _PARTS}
     lines = []
     for row in mine["rollouts"]:
         count = sum(len(wave["clusters"]) for wave in row["waves"])
@@ -83,33 +88,27 @@ def _render_fleet(plan: Row, namespace: str, *, wide: bool) -> list[Text]:
             sign, colour = _SIGNS[row["action"]]
             lines.append(_line(sign, colour, f"ChildCluster {row['name']}", _tell_cluster(row)))
     for row in mine["placements"]:
+        if row["state"] == "Placed" and not wide:
+            continue
         lines.append(_line("●", "green", f"Tenant {row['tenant']}/{row['environment']}", _tell_placement(row)))
     for row in mine["moves"]:
         told = f"{row['from']} ⇒ {row['to']}  because {row['reason']}"
         lines.append(_line("→", "yellow", f"Tenant {row['tenant']}/{row['environment']}", told))
-    return lines + _render_refusals(mine["refusals"])
+    return lines + _render_refusals(mine["unplaced"], mine["refusals"])
 
 
-def _is_rows(value: Any) -> bool:
-    return isinstance(value, list) and all("namespace" in row for row in value)
-
-
-def _render_refusals(rows: Sequence[Row]) -> list[Text]:
+def _render_refusals(unplaced: Sequence[Row], refusals: Sequence[Row]) -> list[Text]:
     """Write each tenant that fits nowhere once, with the clusters that come nearest below it."""
     lines: list[Text] = []
-    last: tuple[str, str, tuple[str, ...]] | None = None
-    for row in rows:
-        key = (row["tenant"], row["environment"], tuple(row["namespaces"]))
-        if key != last:
-            told = "fits nowhere" if row["cluster"] else row["message"]
-            lines.append(_line("✗", "red", f"Tenant {row['tenant']}/{row['environment']}", told))
-        if row["cluster"]:
-            label = "nearest:" if key != last else ""
-            text = f"      {label:<8} {row['cluster']:<22} {row['rule']:<12} {row['message']}"
-            lines.append(Text(f"{text}  → {row['remedy']}" if row["remedy"] else text))
-        elif row["remedy"]:
-            lines.append(Text(f"      → {row['remedy']}"))
-        last = key
+    for row in unplaced:
+        lines.append(_line("✗", "red", f"Tenant {row['tenant']}/{row['environment']}", row["message"]))
+        keys = ("tenant", "environment", "namespaces")
+        nearest = [item for item in refusals if item["cluster"] and all(item[key] == row[key] for key in keys)]
+        for index, item in enumerate(nearest):
+            label = "nearest:" if index == 0 else ""
+            lines.append(Text(f"      {label:<8} {item['cluster']:<22} {item['rule']:<12} {item['message']}"))
+            if item["remedy"]:
+                lines.append(Text(f"{'':<38} → {item['remedy']}"))
     return lines
 
 

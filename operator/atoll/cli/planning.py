@@ -10,7 +10,6 @@ from typing import Any
 from .documents import Documents, Fault, read_documents
 from .fleets import build_fleet_value, decide_live, decide_offline, lay_over, read_versions
 from .lint import check_document, is_ours
-from .live import open_store, read_bodies
 from .options import Target
 from .plan_model import summarise_plan
 
@@ -32,6 +31,8 @@ def plan_offline(paths: Sequence[str], namespace: str, now: datetime, *, everyth
 
 async def plan_live(paths: Sequence[str], target: Target, now: datetime, *, everything: bool) -> dict[str, Any]:
     """Plan from manifests laid over what is in the management cluster; without manifests, from that alone."""
+    from .live import open_store, read_bodies  # the HTTP client, which a plan offline has no use for
+
     documents = read_documents(paths, namespace=target.namespace)
     faults = _check(documents)
     versions = read_versions()

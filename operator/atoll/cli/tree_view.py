@@ -114,7 +114,10 @@ def _tell(node: Node) -> str:
     prefix = "" if mark == "◐" else node.reason
     parts = [part for part in (prefix, words) if part]
     told = ": ".join(parts) or node.reason
-    return f"{told}  {node.detail}" if node.kind == "ClusterSet" and node.detail else told
+    if node.kind != "ClusterSet" or not node.detail:
+        return told
+    rolling = any(child.kind == "Rollout" for child in node.children)  # its line says the same, and more
+    return node.detail if rolling else f"{node.detail}  {told}"
 
 
 def _tell_tenants(node: Node) -> str:

@@ -20,9 +20,10 @@ def why(target: str, namespace: str, kubeconfig: str, context: str, output: str)
     import asyncio
     from datetime import UTC, datetime
 
+    from .fleets import explain_tenant
     from .live import open_store, read_bodies
     from .output import print_data, print_lines, print_next
-    from .why_model import Why, explain, parse_target
+    from .why_model import Nearest, Why, explain, parse_target
     from .why_view import render_why
 
     kind, name = parse_target(target)
@@ -32,7 +33,11 @@ def why(target: str, namespace: str, kubeconfig: str, context: str, output: str)
         async with open_store(place) as store:
             bodies = await read_bodies(store, place.namespace)
         now = datetime.now(UTC)
-        return explain(kind, name, bodies, now)
+        refusals = explain_tenant(place.namespace, bodies, name, now) if kind == "Tenant" else ()
+        nearest = [
+            Nearest(cluster=item.cluster, rule=item.rule, message=item.message, remedy=item.remedy) for item in refusals
+        ]
+        return explain(kind, name, bodies, now, nearest)
 
     answer = asyncio.run(read())
     if output in {"json", "yaml"}:

@@ -14,7 +14,7 @@ from atoll.fleet.decisions import (
     Problem,
     RolloutDecision,
 )
-from atoll.fleet.plan import HubStep, Plan, RecordEvent, WriteStatus
+from atoll.fleet.plan import HubStep, Plan, RecordEvent, SetFinalizer, WriteStatus
 from atoll.fleet.snapshot import Fleet
 from atoll.fleet.spec import ClusterSet, Member
 from atoll.fleet.values import thaw
@@ -62,7 +62,11 @@ def compose_plan(
     hub += plan_finalizers(fleet, tenancy)
     hub += plan_new_objects(fleet, rollout, membership)
     hub += plan_child_objects(fleet, rollout, works, covers=covers)
+    let_go = {(step.kind, step.name) for step in hub if isinstance(step, SetFinalizer) and not step.present}
     for subject in subjects:
+        if (subject.kind, subject.name) in let_go:
+            # It is gone with that step; nobody will read its status.
+            continue
         if thaw(subject.stored) == subject.wanted:
             continue
         held = hold_until(subject, fleet, now)

@@ -51,10 +51,9 @@ class Decision:
 
 def decide(fleet: Fleet, now: datetime, *, covers: Covers, assume_available: bool = False) -> Decision:
     """Decide everything about one fleet. `assume_available`: plan as if all members were there already (offline)."""
-    regimes = {regime.meta.name: regime for regime in fleet.regimes}
 
     def revision_of(cluster_set: ClusterSet, member: Member) -> str:
-        return member_revision(cluster_set, member, regimes)
+        return member_revision(cluster_set, member, fleet.regimes)
 
     checked = check_fleet(fleet)
     addresses = plan_addresses(fleet.cluster_sets, fleet.children, fleet.foreign_blocks)
@@ -62,7 +61,7 @@ def decide(fleet: Fleet, now: datetime, *, covers: Covers, assume_available: boo
     candidates = build_candidates(fleet, now, assume_available=assume_available)
     placement = place(fleet, candidates, now)
     problems = (*checked, *addresses.problems, *rollout.problems, *placement.problems)
-    tenancy: Tenancy = plan_tenancy(fleet, placement, covers=covers)
+    tenancy: Tenancy = plan_tenancy(fleet, placement, now, covers=covers)
     blocked = {problem.name for problem in (*checked, *addresses.problems) if problem.kind == "ClusterSet"}
     paused = {item.meta.name for item in fleet.cluster_sets if item.paused is not None and item.paused.holds(now)}
     membership = plan_members(

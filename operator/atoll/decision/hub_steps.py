@@ -85,7 +85,9 @@ def plan_child_objects(
     fleet: Fleet, rollout: RolloutDecision, works: Mapping[str, Work], *, covers: Covers
 ) -> list[HubStep]:
     """Bring the spec and labels of every child up to date: pins, moves of rollouts, policies. And let gone ones go."""
-    moves: dict[str, Advance | RevertChild] = {move.child: move for move in (*rollout.advances, *rollout.reverts)}
+    moves: dict[str, Advance | RevertChild] = {}
+    moves.update({move.child: move for move in rollout.advances})
+    moves.update({move.child: move for move in rollout.reverts})
     steps: list[HubStep] = []
     for child in fleet.children:
         cluster_set = fleet.cluster_set(child.set_name)

@@ -10,17 +10,21 @@ from atoll.fleet.decisions import Placement
 from atoll.fleet.observed import ChildCluster, ChildView, MemberView
 from atoll.fleet.plan import ApplyMemberObject, ChildStep, DeleteMemberObject
 from atoll.fleet.snapshot import Fleet
-from atoll.fleet.spec import ClusterSet, DeletionPolicy, Tenant
-from atoll.governance import compile_labels
+from atoll.fleet.spec import DeletionPolicy, Tenant
 from atoll.segregation import plan_member_objects, taken_namespaces, taken_owner, wanted_objects
 
 Covers = Callable[[Mapping[str, Any], Mapping[str, Any]], bool]
 """Says whether an observed object already holds all that is wanted (`atoll.kube.compare.covers`)."""
 
-KEPT_WITH_DATA = frozenset({"Namespace", "ResourceQuota", "LimitRange", "NetworkPolicy"})
-"""What stays around orphaned data: without it the data would be open, or unbounded."""
-
 TENANT_LABEL = "atoll.dev/tenant"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compiled:
+    """Governance on one child, by (tenant, environment)."""
+
+    labels: Mapping[tuple[str, str], Mapping[str, str]]
+    pod_security: Mapping[tuple[str, str], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +55,16 @@ def is_workable(child: ChildCluster, view: ChildView | None) -> bool:
 def plan_interior(
     fleet: Fleet,
     child: ChildCluster,
-    cluster_set: ClusterSet,
     placements: tuple[Placement, ...],
-    labels_for: Mapping[tuple[str, str], Mapping[str, str]],
+    tenancy_of: Compiled,
     *,
     covers: Covers,
+    frozen_tenants: frozenset[str],
 ) -> Interior:
-    """Compare what shall be in a child with what is there. `placements`: those that stand in tenants' statuses."""
+    """Compare what shall be in a child with what is there. `placements`: those that stand in tenants' statuses.
+
+    Nothing is changed for `frozen_tenants`: they are paused, or their spec cannot be read.
+    """
     view = fleet.views.get(child.name)
     if not is_workable(child, view) or view is None or view.member is None:
         return Interior()
@@ -69,17 +76,20 @@ def plan_interior(
     wanted = wanted_objects(
         fleet,
         child,
-        cluster_set,
-        cluster_set.member(child.member_name),
         ours,
         fleet.hub_uid,
-        labels_for=labels_for,
+        labels_for=tenancy_of.labels,
+        pod_security_for=tenancy_of.pod_security,
     )
     steps = plan_member_objects(
-        child.name, wanted, view.member, covers=covers, release_namespaces=_released(fleet, ours)
+        child.name,
+        wanted,
+        view.member,
+        covers=covers,
+        taken=frozenset(taken),
+        frozen_tenants=frozen_tenants,
+        release_namespaces=_released(fleet, ours),
     )
-    kept = {placement.namespace for placement in ours}
-    steps = tuple(step for step in steps if not _guards_data(step, kept))
     return Interior(steps=steps, pending=frozenset(_touched(steps, view.member)), taken=taken, seen=True)
 
 
@@ -90,15 +100,6 @@ def _released(fleet: Fleet, placements: tuple[Placement, ...]) -> frozenset[str]
         placement.namespace
         for placement in placements
         if placement.state == "Leaving" and policies.get(placement.tenant) is DeletionPolicy.DELETE
-    )
-
-
-def _guards_data(step: ChildStep, wanted_namespaces: set[str]) -> bool:
-    """Say whether a removal would take the fence from around a namespace that nobody asks for any more."""
-    return (
-        isinstance(step, DeleteMemberObject)
-        and step.kind in KEPT_WITH_DATA - {"Namespace"}
-        and step.namespace not in wanted_namespaces
     )
 
 
@@ -115,16 +116,6 @@ def _touched(steps: tuple[ChildStep, ...], member: MemberView) -> set[str]:
             there = member.objects.get((step.kind, step.namespace, step.name), {})
             touched.add(there.get("metadata", {}).get("labels", {}).get(TENANT_LABEL, ""))
     return touched - {""}
-
-
-def labels_by_tenancy(fleet: Fleet, cluster_set: ClusterSet, child: ChildCluster) -> Mapping[str, str]:
-    """Return the governance labels of a child itself."""
-    labels, _ = compile_labels(
-        cluster_set,
-        cluster_set.member(child.member_name),
-        regimes={regime.meta.name: regime for regime in fleet.regimes},
-    )
-    return labels
 
 
 def settle_placements(

@@ -70,7 +70,7 @@ def summarise_all(
             members,
             child_statuses,
             {cluster_set.child_name(m.name): revision_of(cluster_set, m) for m in cluster_set.members},
-            set_revision=_set_revision(cluster_set, fleet),
+            set_revision=set_revision(cluster_set, fleet.regimes),
             rollout=running.get(cluster_set.meta.name),
             detached=sum(1 for child in members if child.name in detached),
             problems=(*protected, *by_object.get(("ClusterSet", cluster_set.meta.name), ())),
@@ -173,7 +173,8 @@ def _tenancy(
         name = regime.meta.name
         wanted = summarise_regime(
             regime,
-            demanded_by=sum(name in item.regimes for item in (*fleet.environments, *fleet.tenants)),
+            demanded_by=sum(name in item.regimes for item in fleet.environments)
+            + sum(name in item.regimes for item in fleet.tenants),
             attested_by=sum(
                 name in item.regimes or any(name in member.regimes for member in item.members)
                 for item in fleet.cluster_sets
@@ -223,7 +224,3 @@ def _protection(meta: Meta, *, protected: bool) -> tuple[Problem, ...]:
             f"object with atoll.dev/confirm-deletion={meta.name}.",
         ),
     )
-
-
-def _set_revision(cluster_set: ClusterSet, fleet: Fleet) -> str:
-    return set_revision(cluster_set, {regime.meta.name: regime for regime in fleet.regimes})

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from atoll.fleet.decisions import Placement, PlacementDecision, Problem
+from atoll.fleet.observed import ChildCluster
 from atoll.fleet.snapshot import Fleet
-from atoll.governance import compile_labels
+from atoll.governance import attested_regimes, choose_pod_security, compile_labels, effective_regimes
 
-from .interior import Covers, Interior, plan_interior, settle_placements
+from .interior import Compiled, Covers, Interior, plan_interior, settle_placements
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +37,7 @@ class Tenancy:
         return Counter(placement.cluster for placement in self.placements)
 
 
-def plan_tenancy(fleet: Fleet, placement: PlacementDecision, *, covers: Covers) -> Tenancy:
+def plan_tenancy(fleet: Fleet, placement: PlacementDecision, now: datetime, *, covers: Covers) -> Tenancy:
     """Plan the inside of every child from the placements that stand in tenants' statuses already.
 
     A placement that was decided just now is written first; its namespace is made by a later decision, that reads it
@@ -49,25 +51,14 @@ def plan_tenancy(fleet: Fleet, placement: PlacementDecision, *, covers: Covers) 
         written = {(entry.get("environment"), entry.get("namespace"), entry.get("cluster")) for entry in entries}
         if (item.environment, item.namespace, item.cluster) in written:
             by_cluster.setdefault(item.cluster, []).append(item)
-    regimes = {regime.meta.name: regime for regime in fleet.regimes}
+    frozen = _frozen_tenants(fleet, now)
     interiors = {}
     problems: list[Problem] = []
     for child in fleet.children:
-        cluster_set = fleet.cluster_set(child.set_name)
-        if cluster_set is None:
-            continue
         here = tuple(by_cluster.get(child.name, ()))
-        labels = {}
-        for tenant_name, environment_name in sorted({(item.tenant, item.environment) for item in here}):
-            labels[tenant_name, environment_name], found = compile_labels(
-                cluster_set,
-                cluster_set.member(child.member_name),
-                fleet.environment(environment_name),
-                fleet.tenant(tenant_name),
-                regimes=regimes,
-            )
-            problems += found
-        interiors[child.name] = plan_interior(fleet, child, cluster_set, here, labels, covers=covers)
+        compiled, found = _compile(fleet, child, here)
+        problems += found
+        interiors[child.name] = plan_interior(fleet, child, here, compiled, covers=covers, frozen_tenants=frozen)
     settled: list[Placement] = []
     for tenant in fleet.tenants:
         mine = tuple(item for item in decided if item.tenant == tenant.meta.name)
@@ -83,3 +74,29 @@ def _leave_with_tenant(fleet: Fleet, placement: PlacementDecision) -> list[Place
         replace(item, state="Leaving") if item.tenant in going or item.cluster in leaving else item
         for item in placement.placements
     ]
+
+
+def _compile(
+    fleet: Fleet, child: ChildCluster, placements: tuple[Placement, ...]
+) -> tuple[Compiled, tuple[Problem, ...]]:
+    """Compile labels and pod security for every tenancy on a child."""
+    regimes = {regime.meta.name: regime for regime in fleet.regimes}
+    cluster_set = fleet.cluster_set(child.set_name)
+    member = cluster_set.member(child.member_name) if cluster_set is not None else None
+    labels: dict[tuple[str, str], Mapping[str, str]] = {}
+    levels: dict[tuple[str, str], str] = {}
+    problems: list[Problem] = []
+    for key in sorted({(item.tenant, item.environment) for item in placements}):
+        tenant, environment = fleet.tenant(key[0]), fleet.environment(key[1])
+        labels[key], found = compile_labels(cluster_set, member, environment, tenant, regimes)
+        names = {*effective_regimes(environment, tenant), *attested_regimes(cluster_set, member)}
+        levels[key] = choose_pod_security(sorted(names), regimes)
+        problems += found
+    return Compiled(labels=labels, pod_security=levels), tuple(problems)
+
+
+def _frozen_tenants(fleet: Fleet, now: datetime) -> frozenset[str]:
+    """Name the tenants for whom nothing is changed: paused ones, and those whose spec cannot be read."""
+    paused = {item.meta.name for item in fleet.tenants if item.paused is not None and item.paused.holds(now)}
+    unreadable = {item.name for item in fleet.invalid if item.kind == "Tenant"}
+    return frozenset(paused | unreadable)

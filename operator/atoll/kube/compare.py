@@ -83,9 +83,8 @@ def differences(
 def _differences(
     wanted: Mapping[str, Any], observed: Mapping[str, Any], manager: str, subresource: str
 ) -> Iterator[str]:
-    wanted = _without_string_data(wanted)
     rules = _Rules(wanted)
-    for key, value in wanted.items():
+    for key, value in _without_string_data(wanted).items():
         if key == "metadata":
             content = {name: item for name, item in value.items() if name not in _IGNORED_METADATA}
             yield from rules.compare(("metadata",), content, observed.get("metadata", {}))

@@ -32,6 +32,7 @@ from .credentials import (
 )
 
 KUBECONFIG_LIMIT: Final = 256 * 1024
+NESTING_LIMIT: Final = 2000
 _CLUSTER_FIELDS: Final = frozenset(
     {"server", "certificate-authority-data", "tls-server-name", "disable-compression", "extensions"}
 )
@@ -190,6 +191,8 @@ def _credentials(reader: _Reader, contexts: TlsContexts, ca: str, user: Mapping[
 def _load(text: str) -> Mapping[str, Any]:
     if len(text) > KUBECONFIG_LIMIT:
         raise BadInput(f"kubeconfig is larger than {KUBECONFIG_LIMIT} characters", field="kubeconfig")
+    if text.count("[") + text.count("{") > NESTING_LIMIT:  # The parser takes seconds for thousands of them.
+        raise BadInput("kubeconfig is no plain YAML: it holds too many braces", field="kubeconfig")
     try:
         document = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError):

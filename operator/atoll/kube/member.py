@@ -66,11 +66,15 @@ class MemberClient:
         contexts: TlsContexts | None = None,
         transport: Transport | None = None,
         concurrency: int = 6,
+        seconds: float = OBSERVE_SECONDS,
     ) -> None:
-        """Read the kubeconfig (secret, self-contained); raises BadInput naming the field that cannot be used."""
+        """Read the kubeconfig (secret, self-contained); raises BadInput naming the field that cannot be used.
+
+        `seconds` is the time-out of each request.
+        """
         self.connection = Connection.from_kubeconfig(kubeconfig, contexts=contexts)
         # One slow child holds its own slots and nobody else's.
-        self.store = Store(self.connection, transport=transport, concurrency=concurrency, seconds=OBSERVE_SECONDS)
+        self.store = Store(self.connection, transport=transport, concurrency=concurrency, seconds=seconds)
 
     async def __aenter__(self) -> Self:
         return self
@@ -142,18 +146,20 @@ class MemberClient:
             ]
         ours = [body for body in namespaces.result() if _is_selected(body, labels)]
         bodies = [*ours, *(body for found in lists for body in found.result())]
-        return MemberObservation(
-            version=version,
-            cluster_uid=uid.result(),
-            ready=ready.result(),
-            objects=MappingProxyType({key_of(body): body for body in bodies}),
-            namespaces=MappingProxyType(
-                {str(body["metadata"].get("name")): _labels(body) for body in namespaces.result()}
-            ),
-            allocatable=sum_allocatable(nodes.result()),
-            nodes_total=len(nodes.result()),
-            nodes_ready=sum(is_node_ready(node) for node in nodes.result()),
-        )
+        try:
+            return MemberObservation(
+                version=version,
+                cluster_uid=uid.result(),
+                ready=ready.result(),
+                objects=MappingProxyType({key_of(body): body for body in bodies}),
+                namespaces=MappingProxyType({key_of(body)[2]: _labels(body) for body in namespaces.result()}),
+                allocatable=sum_allocatable(nodes.result()),
+                nodes_total=len(nodes.result()),
+                nodes_ready=sum(is_node_ready(node) for node in nodes.result()),
+            )
+        except (AttributeError, TypeError, ValueError) as error:
+            # No API server stores such objects: something else answers.
+            raise Unreachable(f"{self.connection.server} answered with objects of odd shape") from error
 
 
 def key_of(body: Mapping[str, Any]) -> ObjectKey:
@@ -184,7 +190,8 @@ def sum_allocatable(nodes: Sequence[Body]) -> Mapping[str, str] | None:
 
 
 def _labels(body: Mapping[str, Any]) -> Mapping[str, str]:
-    return MappingProxyType(dict(body["metadata"].get("labels") or {}))
+    labels = body["metadata"].get("labels")
+    return MappingProxyType(labels if isinstance(labels, dict) else {})
 
 
 def _is_selected(body: Mapping[str, Any], selector: str) -> bool:

@@ -32,7 +32,7 @@ PAGES_LIMIT: Final = 100
 """A server that always has one more page would fill our memory."""
 READ_TRIES: Final = 3
 WRITE_TRIES: Final = 3
-RETRY_DELAY_LIMIT: Final = 5.0
+RETRY_DELAY_LIMIT: Final = 2.0
 """Longer delays that a server asks for are the caller's to plan."""
 MANAGER: Final = "atoll"
 """Field manager of writes that name no other."""
@@ -78,7 +78,7 @@ class Store:
         """Return one object; None when it is not there."""
         request = self._request("GET", url_path(kind, namespace, name))
         response = await self._read(request)
-        return None if response.status == 404 else parse_body(request, response)
+        return None if response.status == 404 else _object(parse_body(request, response))
 
     async def list(
         self, kind: Kind, namespace: str | None = None, labels: str = "", *, missing_ok: bool = False
@@ -249,7 +249,7 @@ class Store:
         return await self._send(request, tries=READ_TRIES)
 
     async def _write(self, request: Request, *, tries: int) -> Body:
-        return parse_body(request, await self._send(request, tries=tries))
+        return _object(parse_body(request, await self._send(request, tries=tries)))
 
     async def _send(self, request: Request, *, tries: int, check: bool = True) -> Response:
         """Send, again after no answer; an answered request of a read also after "later" with a short delay."""
@@ -290,9 +290,16 @@ def _place(body: Mapping[str, Any]) -> tuple[Kind, str | None, str]:
 def _items(kind: Kind, body: Body) -> Iterator[Body]:
     """Yield the objects of a list, with the two fields that lists of built-in kinds leave out of their items."""
     for item in body.get("items") or ():
-        if not isinstance(item, dict) or not isinstance(item.get("metadata"), dict):
+        if not isinstance(item, dict):
             raise Unreachable(f"the list of {kind.plural} holds something that is no object; is that an API server?")
-        yield {**item, "apiVersion": kind.api_version, "kind": kind.kind}
+        yield _object({**item, "apiVersion": kind.api_version, "kind": kind.kind})
+
+
+def _object(body: Body) -> Body:
+    """Return a body whose `metadata` may be relied upon: a child's server may say anything."""
+    if not isinstance(body.get("metadata"), dict):
+        raise Unreachable("the answer holds something that is no object; is that an API server?")
+    return body
 
 
 def _raise_unknown(kind: Kind) -> NoReturn:

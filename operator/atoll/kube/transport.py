@@ -8,6 +8,7 @@ answers of any size.
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 import ssl
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ from atoll.errors import Refused, Unreachable
 from .connect import Connection, is_forbidden_address
 from .credentials import Login
 
+_ALERT: Final = re.compile(r"\[SSL: (\w+)\]")
 CONNECT_SECONDS: Final = 5.0
 TOTAL_SECONDS: Final = 10.0
 ANSWER_LIMIT_BYTES: Final = 32 * 1024 * 1024
@@ -164,8 +166,11 @@ def describe_tls(error: BaseException) -> str:
     """Return OpenSSL's reason for a failed connection, or else the kind of failure, in one line."""
     seen: BaseException | None = error
     while seen is not None:
-        if isinstance(seen, ssl.SSLError):
-            return seen.reason or str(seen)
+        # aiohttp's own subclasses of SSLError come without a reason.
+        if isinstance(seen, ssl.SSLError) and (reason := getattr(seen, "reason", None)):
+            return str(reason)
+        if (alert := _ALERT.search(str(seen))) is not None:  # aiohttp wraps late alerts as mere OSErrors.
+            return alert.group(1)
         seen = getattr(seen, "os_error", None) or seen.__cause__ or seen.__context__
     return type(error).__name__
 

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+
+from yarl import URL
 
 from atoll.errors import AtollError, Conflict, Refused, Retryable, Unreachable
 from atoll.fleet.values import Version
@@ -22,7 +25,7 @@ from .credentials import Login, StaticCredentials, build_context
 from .kinds import NAMESPACE, SERVICE_ACCOUNT
 from .member import MemberClient
 from .strangers import build_stranger
-from .transport import HttpTransport, Request
+from .transport import CONNECT_SECONDS, TOTAL_SECONDS, HttpTransport, Request, describe_tls
 
 PASSED: Final = "Passed"
 FAILED: Final = "Failed"
@@ -61,6 +64,7 @@ async def run_checks(
     ca: str,
     suffix: str,
     now: datetime,
+    probe_seconds: float = TOTAL_SECONDS,
 ) -> tuple[CheckResult, ...]:
     """Run all checks and return their results in a fixed order.
 
@@ -72,8 +76,8 @@ async def run_checks(
             _timed("version-served", lambda: check_version(member, wanted_version)),
             _timed("healthy", lambda: check_health(member)),
             _timed("identity", lambda: check_identity(member, wanted_uid)),
-            _timed("anonymous-refused", lambda: check_anonymous(endpoint, ca)),
-            _timed("wrong-certificate-refused", lambda: check_wrong_certificate(endpoint, ca)),
+            _timed("anonymous-refused", lambda: check_anonymous(endpoint, ca, probe_seconds)),
+            _timed("wrong-certificate-refused", lambda: check_wrong_certificate(endpoint, ca, probe_seconds)),
             _timed("namespace-lifecycle", lambda: check_namespaces(member, suffix, now)),
         )
     )
@@ -110,36 +114,39 @@ async def check_identity(member: MemberClient, wanted_uid: str) -> Verdict:
     )
 
 
-async def check_anonymous(endpoint: str, ca: str) -> Verdict:
+async def check_anonymous(endpoint: str, ca: str, seconds: float = TOTAL_SECONDS) -> Verdict:
     """Check that a stranger without credentials can read nothing."""
     try:
-        answers = [await _ask_as(endpoint, ca, path) for path in LOCKED_PATHS]
+        answers = [await _ask_as(endpoint, ca, path, seconds=seconds) for path in LOCKED_PATHS]
     except Unreachable as error:
-        return _judge_handshake(error, "a connection without a certificate")
+        return await _judge_handshake(error, "a connection without a certificate", endpoint, ca, seconds=seconds)
     return _judge(answers, "without credentials", "set --anonymous-auth=false or remove bindings of system:anonymous")
 
 
-async def check_wrong_certificate(endpoint: str, ca: str) -> Verdict:
+async def check_wrong_certificate(endpoint: str, ca: str, seconds: float = TOTAL_SECONDS) -> Verdict:
     """Check that a certificate of a foreign authority is worth nothing, whatever groups it claims."""
     certificate, key = await asyncio.to_thread(build_stranger)
     try:
-        answers = [await _ask_as(endpoint, ca, path, certificate, key) for path in LOCKED_PATHS[:1]]
+        answer = await _ask_as(endpoint, ca, LOCKED_PATHS[0], certificate, key, seconds=seconds)
     except Unreachable as error:
-        return _judge_handshake(error, "a certificate of a foreign authority")
+        who = "a certificate of a foreign authority"
+        return await _judge_handshake(error, who, endpoint, ca, certificate, key, seconds=seconds)
     return _judge(
-        answers,
+        [answer],
         "with a certificate of a foreign authority that claims O=system:masters",
         "check --client-ca-file and the load balancer before the API server",
     )
 
 
-async def check_namespaces(member: MemberClient, suffix: str, now: datetime) -> Verdict:
+async def check_namespaces(
+    member: MemberClient, suffix: str, now: datetime, seconds: float = LIFECYCLE_SECONDS
+) -> Verdict:
     """Check that a namespace comes to life, gets its ServiceAccount, and goes away for good."""
     name = f"atoll-verify-{suffix}"
     started = time.monotonic()
     step = "a leftover of an earlier run is deleted"
     try:
-        async with asyncio.timeout(LIFECYCLE_SECONDS):
+        async with asyncio.timeout(seconds):
             await _remove_leftovers(member, name, now)
             step = f"namespace {name} has its ServiceAccount `default`"
             created = await member.store.create(_build_namespace(name))
@@ -150,7 +157,7 @@ async def check_namespaces(member: MemberClient, suffix: str, now: datetime) -> 
             await _wait(lambda: member.store.get(NAMESPACE, None, name), until_there=False)
     except TimeoutError:
         return FAILED, (
-            f"waited {LIFECYCLE_SECONDS:g} s in vain until {step}; look at the controller manager of the cluster, and "
+            f"waited {seconds:g} s in vain until {step}; look at the controller manager of the cluster, and "
             "at `kubectl get namespace -o yaml` for content that cannot be deleted"
         )
     except Conflict as error:
@@ -178,7 +185,9 @@ async def _wait(look: Callable[[], Awaitable[Body | None]], *, until_there: bool
         pause = min(pause * 1.5, 1.0)
 
 
-async def _ask_as(endpoint: str, ca: str, path: str, certificate: str = "", key: str = "") -> tuple[str, int]:
+async def _ask_as(
+    endpoint: str, ca: str, path: str, certificate: str = "", key: str = "", *, seconds: float
+) -> tuple[str, int]:
     """Ask over a TLS connection of its own: a reused one would carry our own identity."""
     tls = build_context(ca=ca, certificate=certificate, key=key)
     connection = Connection(server=endpoint, ca=ca, credentials=StaticCredentials(login=Login(tls=tls)))
@@ -186,16 +195,37 @@ async def _ask_as(endpoint: str, ca: str, path: str, certificate: str = "", key:
     try:
         bare, _, query = path.partition("?")
         pairs = tuple((name, value) for name, _, value in (pair.partition("=") for pair in query.split("&")) if name)
-        return path, (await transport.send(Request(method="GET", path=bare, query=pairs))).status
+        return path, (await transport.send(Request(method="GET", path=bare, query=pairs, seconds=seconds))).status
     finally:
         await transport.close()
 
 
-def _judge_handshake(error: Unreachable, who: str) -> Verdict:
+async def _judge_handshake(
+    error: Unreachable, who: str, endpoint: str, ca: str, certificate: str = "", key: str = "", *, seconds: float
+) -> Verdict:
     """Tell "your certificate is not welcome" from "nobody answers"; the latter is raised again."""
-    if _CERTIFICATE_ALERT.search(str(error)):
-        return PASSED, f"{who} was refused in the handshake: {error}"
+    words = str(error)
+    if not _CERTIFICATE_ALERT.search(words):
+        words = await _hear_alert(endpoint, build_context(ca=ca, certificate=certificate, key=key), seconds)
+    if _CERTIFICATE_ALERT.search(words):
+        return PASSED, f"{who} was refused in the handshake: {words}"
     raise error
+
+
+async def _hear_alert(endpoint: str, tls: ssl.SSLContext, seconds: float) -> str:
+    """Connect and only listen: with TLS 1.3 a request that is under way can drown the alert in a reset connection."""
+    url = URL(endpoint)
+    writer: asyncio.StreamWriter | None = None
+    try:
+        async with asyncio.timeout(min(seconds, CONNECT_SECONDS)):
+            reader, writer = await asyncio.open_connection(url.host, url.port, ssl=tls)
+            await reader.read(1)
+    except OSError as error:  # TimeoutError and SSLError are OSErrors, too.
+        return describe_tls(error)
+    finally:
+        if writer is not None:
+            writer.close()
+    return "no alert"
 
 
 def _judge(answers: list[tuple[str, int]], who: str, remedy: str) -> Verdict:
@@ -227,6 +257,6 @@ async def _timed(check: str, ask: Callable[[], Awaitable[Verdict]]) -> CheckResu
         result, message = UNKNOWN, f"could not be asked: {error}"
     except Refused as error:
         result, message = FAILED, str(error)
-    except (AtollError, ValueError, KeyError, TypeError) as error:
+    except (AtollError, AttributeError, KeyError, TypeError, ValueError) as error:
         result, message = UNKNOWN, f"could not be judged: {type(error).__name__}: {error}"
     return CheckResult(check=check, result=result, message=message, seconds=round(time.monotonic() - started, 3))

@@ -65,7 +65,7 @@ def plan_work(
     if not may_begin:
         return Work(operation=current, reason=reason)
     intent = OperationStatus(
-        id=f"{kind.lower()}-{now:%Y%m%dt%H%M%S}-{child.id}",
+        id=f"{kind.lower()}-{now:%Y%m%dt%H%M%S}-{child.id[:8]}",
         type=kind,
         started_time=now.replace(microsecond=0),
         from_version=view.cluster.version,

@@ -37,7 +37,12 @@ def build_candidates(fleet: Fleet, now: datetime, *, assume_available: bool = Fa
 
 
 def _build_declared(
-    cluster_set: ClusterSet, member: Member, child: ChildCluster | None, view: ChildView | None, *, assume_available: bool
+    cluster_set: ClusterSet,
+    member: Member,
+    child: ChildCluster | None,
+    view: ChildView | None,
+    *,
+    assume_available: bool,
 ) -> Candidate:
     message = "" if assume_available else _why_unavailable(child, view)
     return Candidate(
@@ -121,7 +126,9 @@ def _why_unavailable(child: ChildCluster | None, view: ChildView | None) -> str:
         return f"its identity was refused: {view.refused[1]}"
     if view.unreachable_since is not None:
         since = view.unreachable_since.strftime("%Y-%m-%d %H:%M:%S")
-        return f"it does not answer since {since}" + (f": {view.unreachable_message}" if view.unreachable_message else "")
+        return f"it does not answer since {since}" + (
+            f": {view.unreachable_message}" if view.unreachable_message else ""
+        )
     if view.member is None:
         return "its API server has not answered yet"
     if not view.member.ready:

@@ -30,7 +30,7 @@ def choose_clusters(
     admitted: int,
     crowd: Mapping[str, int],
 ) -> list[int]:
-    """Pick up to `opening.count` different clusters. `crowd` counts the environment's placements by region or country."""
+    """Pick up to `opening.count` clusters. `crowd` counts the environment's placements by region or country."""
     spread = opening.environment.spread
     key = spread.topology_key if spread is not None else "region"
     spreads = spread is not None or opening.asked.clusters > 1
@@ -58,9 +58,7 @@ def choose_clusters(
     return picked
 
 
-def _list_fitting(
-    ledger: Ledger, opening: Opening, need: Mapping[str, int], admitted: int, key: str
-) -> list[int]:
+def _list_fitting(ledger: Ledger, opening: Opening, need: Mapping[str, int], admitted: int, key: str) -> list[int]:
     """List the fullest clusters that fit, as many of each region as could be needed."""
     most = SHORTLIST + opening.count
     found: dict[str, list[int]] = defaultdict(list)

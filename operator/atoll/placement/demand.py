@@ -146,6 +146,4 @@ def _report_missing(tenant: Tenant, asked: TenantEnvironment) -> Problem:
         f"Tenant {tenant.meta.name} {path} names Environment {asked.name}, which does not exist. Create it, or remove "
         "the entry."
     )
-    return Problem(
-        kind="Tenant", name=tenant.meta.name, path=path, reason=reasons.ENVIRONMENT_MISSING, message=message
-    )
+    return Problem(kind="Tenant", name=tenant.meta.name, path=path, reason=reasons.ENVIRONMENT_MISSING, message=message)

@@ -85,19 +85,21 @@ class Ledger:
         return found
 
     def left_over(self, number: int, need: Mapping[str, int]) -> float:
-        """Score a cluster by what a need would leave over, the mean over all resources plus the imbalance; less is better.
+        """Score a cluster by what a need would leave over: the mean of all resources plus the imbalance; less is better.
 
         A cluster with much memory and no cpu left serves nobody, so uneven leftovers count against it.
         """
         capacity, used = self.capacity[number], self.used[number]
         after = dict(self.slots(need))
-        shares = [
-            (whole - used[slot] - after.get(slot, 0)) / whole for slot, whole in enumerate(capacity) if whole > 0
-        ]
+        shares = [(whole - used[slot] - after.get(slot, 0)) / whole for slot, whole in enumerate(capacity) if whole > 0]
         return sum(shares) / len(shares) + max(shares) - min(shares) if shares else 0.0
 
     def _rank(self, number: int) -> float:
-        shares = [(whole - used) / whole for whole, used in zip(self.capacity[number], self.used[number], strict=True) if whole > 0]
+        shares = [
+            (whole - used) / whole
+            for whole, used in zip(self.capacity[number], self.used[number], strict=True)
+            if whole > 0
+        ]
         return sum(shares) / len(shares) if shares else 0.0
 
     def _spread_out(self, candidate: Candidate, headroom_percent: int) -> list[int]:

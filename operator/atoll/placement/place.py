@@ -65,11 +65,15 @@ def explain(
     """
     wanted = fleet.tenant(tenant)
     found = fleet.environment(environment)
-    asked = next((item for item in wanted.environments if item.name == environment), None) if wanted is not None else None
+    asked = (
+        next((item for item in wanted.environments if item.name == environment), None) if wanted is not None else None
+    )
     if wanted is None or found is None or asked is None:
         return ()
     ledger, sieve = _open_books(fleet, candidates, decision.placements)
-    own = [p for p in decision.placements if p.tenant == tenant and p.environment == environment and p.state != "Leaving"]
+    own = [
+        p for p in decision.placements if p.tenant == tenant and p.environment == environment and p.state != "Leaving"
+    ]
     openings = [
         Opening(
             tenant=wanted,

@@ -104,7 +104,9 @@ def fix_exclusive(case: Case) -> tuple[Case, str]:
 
 def fix_country(case: Case) -> tuple[Case, str]:
     """State a country that is not known; one that is known is a fact, so it is the regime that must allow it."""
-    strict = {name: case.regimes[name] for name in case.enforced if name in case.regimes and case.regimes[name].countries}
+    strict = {
+        name: case.regimes[name] for name in case.enforced if name in case.regimes and case.regimes[name].countries
+    }
     country, sentences = case.candidate.country, []
     if not country:
         common = set.intersection(*(set(regime.countries) for regime in strict.values()))
@@ -261,7 +263,10 @@ def fix_available(case: Case) -> tuple[Case, str]:
 
 def fix_leaving(case: Case) -> tuple[Case, str]:
     """Say how it would stay."""
-    return case, f"declare {case.candidate.member_name} in ClusterSet {case.candidate.set_name} again, or use another cluster"
+    return (
+        case,
+        f"declare {case.candidate.member_name} in ClusterSet {case.candidate.set_name} again, or use another cluster",
+    )
 
 
 FIXES: Final[Mapping[str, Fix]] = MappingProxyType(
@@ -323,10 +328,7 @@ def _left(case: Case, name: str) -> Decimal:
 
 def _round(name: str, amount: Decimal, *, up: bool) -> Decimal:
     """Round to thousandths of a cpu, mebibytes of what is large, and whole ones of the rest."""
-    if name == "cpu":
-        unit = Decimal("0.001")
-    else:
-        unit = Decimal(_MEBIBYTE if amount >= _MEBIBYTE else 1)
+    unit = Decimal("0.001") if name == "cpu" else Decimal(_MEBIBYTE if amount >= _MEBIBYTE else 1)
     count = ceil(amount / unit) if up else int(amount // unit)
     return count * unit
 

@@ -1,7 +1,7 @@
 """The rules: each looks at one case and says what is wrong with it, or nothing.
 
 All of them always run, so that a refusal can name everything that stands in the way. `reads` names what a rule looks
-at besides the cluster: equal readings give equal answers, which is why 2,000 tenants do not cost 2,000 times 500 checks.
+at besides the cluster: equal readings give equal answers, so 2,000 tenants do not cost 2,000 times 500 checks.
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ def _selected_keys(case: Case) -> list[str]:
 
 def check_capability(case: Case) -> str:
     """Check that the cluster offers what environment and tenant need."""
-    lacking = sorted({*case.environment.required_capabilities, *case.tenant.capabilities} - {*case.candidate.capabilities})
+    lacking = sorted(
+        {*case.environment.required_capabilities, *case.tenant.capabilities} - {*case.candidate.capabilities}
+    )
     return f"lacks {', '.join(lacking)}" if lacking else ""
 
 
@@ -94,7 +96,7 @@ def check_attested(case: Case) -> str:
 
 
 def check_exclusive(case: Case) -> str:
-    """Check that the tenant demands every exclusive regime of the cluster. One that does not exist might be exclusive."""
+    """Check that the tenant demands every exclusive regime of the cluster. A missing one might be exclusive."""
     for name in case.candidate.regimes:
         regime = case.regimes.get(name)
         if regime is None:
@@ -143,9 +145,13 @@ def check_supported(case: Case) -> str:
     """Check that this build can keep the tenant apart in the way that is asked for."""
     topology, isolation = case.environment.topology, case.isolation
     if topology is not Topology.SHARED_CLUSTER:
-        return f"topology {topology} of environment {case.environment.meta.name} is not supported by this version of Atoll"
+        return (
+            f"topology {topology} of environment {case.environment.meta.name} is not supported by this version of Atoll"
+        )
     if isolation is not Isolation.NAMESPACE:
-        return f"isolation {isolation} is not supported by this version of Atoll, which keeps tenants apart by namespace"
+        return (
+            f"isolation {isolation} is not supported by this version of Atoll, which keeps tenants apart by namespace"
+        )
     return ""
 
 
@@ -176,7 +182,9 @@ def check_allowed(case: Case) -> str:
 def check_ceiling(case: Case) -> str:
     """Check that the tenant stays within what one tenant may have in the environment, over all its clusters."""
     most = case.environment.max_per_tenant
-    over = [name for name, amount in sorted(case.total.amounts.items()) if name in most.amounts and amount > most.get(name)]
+    over = [
+        name for name, amount in sorted(case.total.amounts.items()) if name in most.amounts and amount > most.get(name)
+    ]
     if not over:
         return ""
     asked = ", ".join(f"{format_quantity(case.total.get(name))} {name}" for name in over)

@@ -1,8 +1,9 @@
 """The steps of a change of version, and of the way back.
 
-Forward without a gap, where the system lets us steer connections (steering.py): the new API server starts beside the old one on the same port, connections go to the old one
-until the new one has proved itself, then to the new one alone, and only then the old one ends. In between the recorded
-version changes: before that moment a failure leaves the old one serving, after it everything strives for the new one.
+Forward without a gap, where the system lets us steer connections (steering.py): the new API server starts beside the
+old one on the same port, connections go to the old one until the new one has proved itself, then to the new one alone,
+and only then the old one ends. In between the recorded version changes: before that moment a failure leaves the old one
+serving, after it everything strives for the new one.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ async def start_new_api_server(work: Work) -> None:
         [process for process in others if process not in old[:1]], limit_seconds=STOP_LIMIT_SECONDS
     )
     if old and not work.effects.steer(old[0], target.ports.api, clients=0, probes=1):
-        # Without steering the two would take calls from each other: better a gap that every client knows how to bear.
+        # Without steering the two would take calls from each other, and the new one might never become ready.
         await work.processes.stop(old[:1], limit_seconds=STOP_LIMIT_SECONDS)
         old = ()
     command = work.command(Role.API_SERVER, target)

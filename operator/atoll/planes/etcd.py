@@ -54,18 +54,20 @@ class Etcd:
         return int(answer["header"]["revision"])
 
     async def read_changed_keys(self, since: int) -> tuple[str, ...]:
-        """List the keys written after revision `since`, without the plane's own background writes."""
+        """List the keys written after revision `since`, newest first, without those that the plane writes by itself."""
         body = {
             "key": base64.b64encode(_PREFIX).decode(),
             "range_end": base64.b64encode(_PREFIX_END).decode(),
             "min_mod_revision": str(since + 1),
             "keys_only": True,
+            "sort_target": "MOD",
+            "sort_order": "DESCEND",
             "limit": "1000",
         }
         answer = await self._post("/v3/kv/range", body)
         keys = (base64.b64decode(entry["key"]).decode(errors="replace") for entry in answer.get("kvs", ()))
         named = (key.removeprefix(_PREFIX.decode()) for key in keys)
-        return tuple(sorted(key for key in named if key.split("/", 1)[0] not in _BACKGROUND))
+        return tuple(key for key in named if not is_background(key))
 
     async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         async with self.connect() as connection:
@@ -73,6 +75,12 @@ class Etcd:
         if not answer.ok:
             raise Unreachable(f"etcd on 127.0.0.1:{self._port} answered {answer.status} to {path}", delay=1.0)
         return answer.json()
+
+
+def is_background(key: str) -> bool:
+    """Tell whether a key belongs to what a plane writes by itself."""
+    kind, *names = key.split("/")
+    return kind in _BACKGROUND or any(name.startswith("system:") for name in names)
 
 
 def describe_loss(snapshot: Snapshot, revision: int, changed: Sequence[str]) -> str:

@@ -22,6 +22,7 @@ from .commands import find_tag, parse_role
 from .documents import ProcessRecord, parse_process, render_process
 from .effects import Effects
 from .layout import Layout
+from .store import read_text
 from .values import Role, RunningProcess
 
 POLL_SECONDS: Final = 0.025
@@ -44,7 +45,7 @@ def find_processes(layout: Layout, *, thorough: bool) -> tuple[RunningProcess, .
 def find_recorded(layout: Layout) -> Iterable[RunningProcess]:
     """Follow the process files to processes that are still the same."""
     for path in sorted(layout.run.glob("*.json")):
-        record = parse_process(path.read_bytes())
+        record = parse_process(read_text(path) or b"")
         if record is None:
             continue
         try:

@@ -1,1 +1,17 @@
 """Staged changes of a set: which member moves when, one hop at a time, and when to stop. Pure: no await, no clock."""
+
+from .build import build_rollout
+from .hops import HopRefusal, plan_hops
+from .planner import plan_rollouts
+from .revisions import member_revision, set_revision
+from .waves import freeze_waves
+
+__all__ = [
+    "HopRefusal",
+    "build_rollout",
+    "freeze_waves",
+    "member_revision",
+    "plan_hops",
+    "plan_rollouts",
+    "set_revision",
+]

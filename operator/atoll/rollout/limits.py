@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from atoll.fleet.cluster import OperationType
-from atoll.fleet.observed import ChildCluster, ChildView
+from atoll.fleet.observed import ChildCluster
 from atoll.fleet.snapshot import Fleet
 from atoll.fleet.spec import ClusterSet
 
@@ -63,7 +63,7 @@ def open_books(fleet: Fleet) -> Books:
             continue
         if child.revision != child.done_revision or child.operation is not None:
             books.unavailable.add(child.name)
-        if _is_moving(child, fleet.views.get(child.name)):
+        if _is_moving(fleet, child):
             books.moving.setdefault(child.set_name, set()).add(child.name)
     return books
 
@@ -107,11 +107,15 @@ def find_limit(
     return books.find_environment_limit(child)
 
 
-def _is_moving(child: ChildCluster, view: ChildView | None) -> bool:
+def _is_moving(fleet: Fleet, child: ChildCluster) -> bool:
     if child.operation is not None:
         return not child.operation.failed and child.operation.type in {OperationType.CHANGE, OperationType.REVERT}
-    if child.revision == child.done_revision:
+    cluster_set = fleet.cluster_set(child.set_name)
+    detached = cluster_set is None or cluster_set.member(child.member_name) is None
+    if child.revision == child.done_revision or detached:
+        # Nobody has to verify a detached child, so it may not hold up the others until somebody does.
         return False
+    view = fleet.views.get(child.name)
     run = view.verification if view is not None else None
     given_up = (
         run is not None and run.revision == child.revision and not run.passed and run.attempt >= VERIFICATION_ATTEMPTS

@@ -31,8 +31,9 @@ def find_restriction(fleet: Fleet, cluster_set: ClusterSet) -> Problem | None:
         regime = fleet.regime(name)
         if regime is None:
             continue
-        path = "spec.upgrade" if regime.upgrade else "spec.versions.maxMinorsBehind"
-        if regime.upgrade or regime.max_minors_behind is not None:
+        rules = any(regime.upgrade.values())
+        path = "spec.upgrade" if rules else "spec.versions.maxMinorsBehind"
+        if rules or regime.max_minors_behind is not None:
             return Problem(
                 kind="ClusterSet",
                 name=cluster_set.meta.name,

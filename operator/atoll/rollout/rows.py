@@ -90,9 +90,13 @@ class Course:
 def judge_row(course: Course, wave: str, member_name: str) -> Verdict:
     """Say how far one member is, and what it may be told next."""
     member = course.cluster_set.member(member_name)
-    if member is None:
-        return Verdict(row=_row(member_name, wave, "Skipped", "it has left the set"))
     child = course.fleet.child(course.cluster_set.child_name(member_name))
+    if member is None:
+        failure = course.stored.failed.get(member_name) or _find_failure(course, child)
+        if failure:
+            # Taking a failed member out of the set does not make its failure unseen.
+            return Verdict(row=_row(member_name, wave, "Failed", failure))
+        return Verdict(row=_row(member_name, wave, "Skipped", "it has left the set"))
     if child is None:
         return Verdict(row=_row(member_name, wave, "Skipped", "it has no cluster; it joins by itself"))
     wanted = member_revision(course.cluster_set, member, course.fleet.regimes)
@@ -139,6 +143,10 @@ def _judge(course: Course, wave: str, member: Member, child: ChildCluster, wante
         reason = f"tries {child.version} again, which failed in an earlier rollout"
         step = Step(version=child.version, revision=child.revision, reason=reason)
         return _judge_start(course, member, child, verdict("Pending", ""), step)
+    failure = _find_failure(course, child)
+    if failure:
+        # Its settings have changed since; only another rollout may try them.
+        return verdict("Failed", failure)
     step_or_refusal = _next_step(course, child, view, wanted)
     if isinstance(step_or_refusal, HopRefusal):
         held = verdict("Held", step_or_refusal.message)
@@ -149,23 +157,36 @@ def _judge(course: Course, wave: str, member: Member, child: ChildCluster, wante
 def _judge_moving(course: Course, child: ChildCluster, view: ChildView | None, *, mine: bool) -> tuple[str, str]:
     """Judge a child that has been told to move and has not arrived."""
     operation = child.operation
-    if operation is not None and operation.failed and mine and operation.rollout in {"", course.name}:
-        return "Failed", operation.message or f"its operation {operation.type} failed"
     if operation is not None and not operation.failed:
-        steps = f" ({operation.steps_done}/{operation.steps_total})" if operation.steps_total else ""
-        return "Changing", f"changing to {child.version}{steps}"
-    verification = view.verification if view is not None else None
-    if verification is not None and verification.revision == child.revision and not verification.passed:
-        begun = course.rollout.meta.creation_time
-        fresh = begun is None or verification.time >= begun
-        if fresh and verification.attempt >= VERIFICATION_ATTEMPTS:
-            return "Failed", f"verification failed: {explain_failed_checks(verification)}"
+        # How far it is stands in the ChildCluster alone: a rollout is not written anew for each of its steps.
+        return "Changing", f"changing to {child.version}"
+    failure = _find_failure(course, child) if mine else ""
+    if failure:
+        return "Failed", failure
     if child.member_name in course.stored.failed:
         return "Failed", course.stored.failed[child.member_name]
     served = served_version(child, view)
     if served is None or not child.version.is_satisfied_by(served) or (operation is not None and operation.failed):
         return "Changing", f"changing to {child.version}"
     return "Verifying", f"serves {served}, verifying"
+
+
+def _find_failure(course: Course, child: ChildCluster | None) -> str:
+    """Say how a child failed that this rollout told to move; empty when it did not, or may still arrive."""
+    if child is None or child.rollout != course.name or child.revision == child.done_revision:
+        return ""
+    operation = child.operation
+    if operation is not None and operation.failed and operation.rollout in {"", course.name}:
+        return operation.message or f"its operation {operation.type} failed"
+    view = course.view(child)
+    run = view.verification if view is not None else None
+    if operation is not None or run is None or run.revision != child.revision or run.passed:
+        return ""
+    begun = course.rollout.meta.creation_time
+    fresh = begun is None or run.time >= begun
+    if not fresh or run.attempt < VERIFICATION_ATTEMPTS:
+        return ""
+    return f"verification failed: {explain_failed_checks(run)}"
 
 
 def _has_failed(child: ChildCluster, view: ChildView | None) -> bool:

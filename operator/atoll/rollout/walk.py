@@ -127,7 +127,9 @@ def _start(
     course: Course, wave: RolloutWave, verdicts: tuple[Verdict, ...], books: Books, regions: Mapping[str, str]
 ) -> tuple[tuple[Verdict, ...], tuple[Advance, ...]]:
     """Start as many members as the limits allow: first who stands between two hops, then who takes longest."""
-    in_motion = {v.child.name for v in verdicts if v.child is not None and v.row.state in MOVING}
+    # Who finishes what an earlier rollout told it, or has just left the set, has another row, and moves all the same.
+    names = {course.cluster_set.child_name(verdict.row.cluster) for verdict in verdicts}
+    in_motion = names & books.moving.get(course.rollout.set_name, set())
     midway = {v.child.name for v in verdicts if v.child is not None and v.midway and v.row.state not in FINISHED}
     advances: list[Advance] = []
     told: dict[str, Verdict] = {}

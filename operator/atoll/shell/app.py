@@ -28,8 +28,8 @@ WATCHED: Final[tuple[Kind, ...]] = tuple(
     for kind in ATOLL_KINDS
     if kind.kind in {"ClusterSet", "ChildCluster", "Environment", "Tenant", "Regime", "Rollout"}
 )
-SERVER_TIMEOUT: Final = 290.0
-CLIENT_TIMEOUT: Final = 310.0
+SERVER_TIMEOUT: Final = 290
+CLIENT_TIMEOUT: Final = 310
 """Seconds; the client waits longer than the server, else every reconnect looks like a fault."""
 
 

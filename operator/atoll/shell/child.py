@@ -15,7 +15,7 @@ from typing import Final
 from atoll.errors import AtollError, IdentityMismatch, Refused, Terminal
 from atoll.fleet.cluster import ClusterRef, ObservedCluster, OperationState, Presence
 from atoll.fleet.observed import ChildView, MemberView
-from atoll.fleet.plan import ChildStep
+from atoll.fleet.plan import ChildStep, StartOperation, VerifyMember
 from atoll.kube.kinds import SECRET
 from atoll.kube.kubeconfigs import digest, read_secret, secret_name
 from atoll.kube.member import MemberClient
@@ -49,7 +49,7 @@ class ChildWorker:
         self._body = body
         self._publish = publish
         self._steps: tuple[ChildStep, ...] = ()
-        self._working = False
+        self._seen: ChildView | None = None
         self._poke = asyncio.Event()
         self._member: MemberClient | None = None
         self._member_digest = ""
@@ -59,10 +59,13 @@ class ChildWorker:
         self._hands = ChildHands(context, fleet, name)
         self._task = asyncio.create_task(self._run(), name=f"child {fleet}/{name}")
 
-    def assign(self, steps: tuple[ChildStep, ...]) -> None:
-        """Take the steps that were just decided. While others are being carried out they are not needed: after
-        those the child is looked at again, and decided about anew."""
-        if not self._working:
+    def assign(self, steps: tuple[ChildStep, ...], seen: ChildView | None) -> None:
+        """Take the steps that were decided on what was `seen`.
+
+        Steps that were decided on an older look are dropped: something was done since, so the child is looked at
+        again, and decided about anew.
+        """
+        if seen is not None and seen is self._seen:
             self._steps = steps
             self._poke.set()
 
@@ -86,9 +89,11 @@ class ChildWorker:
             started = asyncio.get_running_loop().time()
             view = await self._look()
             self._context.metrics.observe_seconds.observe(asyncio.get_running_loop().time() - started)
+            self._seen = view
             if view is not None:
                 self._publish(self._name, view)
             await self._wait(view)
+            self._seen = None
             if self._steps:
                 await self._carry_out()
 
@@ -110,25 +115,23 @@ class ChildWorker:
     async def _carry_out(self) -> None:
         """Carry out the steps in order; what fails is decided about again after the next look."""
         steps, self._steps = self._steps, ()
-        self._working = True
-        try:
-            body = self._body()
-            if body is None:
-                return
-            for step in steps:
-                name = type(step).__name__
-                try:
-                    await self._hands.act(step, body, self._member)
-                except AtollError as error:
-                    self._context.metrics.steps.labels(name, "failed").inc()
-                    log.warning("%s/%s: %s failed: %s", self._fleet, self._name, name, error)
-                    if isinstance(error, Terminal) and not isinstance(error, Refused):
-                        break
-                else:
-                    self._context.metrics.steps.labels(name, "done").inc()
-                    log.info("%s/%s: %s: %s", self._fleet, self._name, name, step.reason)
-        finally:
-            self._working = False
+        body = self._body()
+        if body is None:
+            return
+        for step in steps:
+            name = type(step).__name__
+            if isinstance(step, (StartOperation, VerifyMember)):
+                log.info("%s/%s: %s begins: %s", self._fleet, self._name, name, step.reason)
+            try:
+                await self._hands.act(step, body, self._member)
+            except AtollError as error:
+                self._context.metrics.steps.labels(name, "failed").inc()
+                log.warning("%s/%s: %s failed: %s", self._fleet, self._name, name, error)
+                if isinstance(error, Terminal) and not isinstance(error, Refused):
+                    break
+            else:
+                self._context.metrics.steps.labels(name, "done").inc()
+                log.info("%s/%s: %s: %s", self._fleet, self._name, name, step.reason)
 
     async def _look(self) -> ChildView | None:
         """See what is there now; None: the ChildCluster is gone."""

@@ -23,7 +23,8 @@ from .wakeups import Wakeup
 log: Final = logging.getLogger("atoll.fleet")
 
 RETRY_SECONDS: Final = 2.0
-"""How soon a fleet is decided about again after a step on the management plane failed."""
+RETRY_LIMIT_SECONDS: Final = 60.0
+"""How soon a fleet is decided about again after a step on the management plane failed; doubles up to the limit."""
 
 
 class FleetWorker:
@@ -38,6 +39,7 @@ class FleetWorker:
         self._views: dict[str, ChildView] = {}
         self._workers: dict[str, ChildWorker] = {}
         self._busy_since: dict[str, datetime] = {}
+        self._failures = 0
         settings = context.settings
         self._wakeup = Wakeup(context.clock, debounce=settings.debounce_seconds, limit=settings.debounce_limit_seconds)
         self._task = asyncio.create_task(self._run(), name=f"fleet {name}")
@@ -78,7 +80,8 @@ class FleetWorker:
     async def _decide_once(self) -> datetime | None:
         await self._match_workers()
         now = self._context.clock.now()
-        fleet = await self._gather.build(dict(self._views), dict(self._busy_since))
+        views = dict(self._views)
+        fleet = await self._gather.build(views, dict(self._busy_since))
         decision = decide(fleet, now, covers=covers)
         plan = decision.plan
         self._note_busy(plan, now)
@@ -86,12 +89,16 @@ class FleetWorker:
         for name, worker in self._workers.items():
             steps = plan.children.get(name, ())
             if steps:
-                worker.assign(steps)
+                worker.assign(steps, views.get(name))
         if wrote:
             self.wake()
-        if failed:
-            return now + timedelta(seconds=RETRY_SECONDS)
-        return plan.wake
+        if not failed:
+            self._failures = 0
+            return plan.wake
+        pause = min(RETRY_SECONDS * 2**self._failures, RETRY_LIMIT_SECONDS)
+        self._failures = min(self._failures + 1, 10)
+        retry = now + timedelta(seconds=pause)
+        return retry if plan.wake is None else min(retry, plan.wake)
 
     async def _act(self, plan: Plan) -> tuple[bool, bool]:
         """Carry out the steps on the management plane; say (something was written, something failed)."""

@@ -33,7 +33,7 @@ def existing(server: Server, body: dict[str, Any], status: dict[str, Any] | None
         name, kind = body["metadata"]["name"], f"{body['kind'].lower()}.atoll.dev"
         if server.kubectl("get", kind, name, *NS).code == 0:
             if status is not None:
-                write_status(server, body, {key: None for key in status})
+                write_status(server, body, dict.fromkeys(status))
             server.must(
                 "annotate", kind, name, *NS, "--overwrite", f"atoll.dev/confirm-deletion={name}", as_user=OPERATOR
             )

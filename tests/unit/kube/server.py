@@ -41,6 +41,7 @@ class FakeServer:
         self.asked: list[Asked] = []
         self.script: list[Handler] = []
         self.url = ""
+        self.context: ssl.SSLContext | None = None
 
     def answers(self, *script: Handler) -> None:
         """Set what is answered from now on."""
@@ -50,6 +51,11 @@ class FakeServer:
     def kubeconfig(self, *, token: str = "canary-token", server: str = "", ca: str = "") -> str:
         """Return a self-contained kubeconfig for this server."""
         return kubeconfig(server=server or self.url, ca=ca or self.authority.pem, user={"token": token})
+
+    def believe_everybody(self) -> None:
+        """Let any client certificate through the handshake, as a load balancer that ends TLS may do."""
+        assert self.context is not None
+        self.context.verify_mode = ssl.CERT_NONE
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         text = await request.text()
@@ -86,7 +92,7 @@ async def running_server():
     app.router.add_route("*", "/{tail:.*}", server.handle)
     runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=0.1)
     await runner.setup()
-    context = server_context(server.authority, server.authority.server())
+    context = server.context = server_context(server.authority, server.authority.server())
     site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
     await site.start()
     server.url = f"https://127.0.0.1:{runner.addresses[0][1]}"

@@ -31,6 +31,7 @@ AUTHORITY = Authority()
 CLIENT = AUTHORITY.client("atoll", "system:masters")
 OTHER = AUTHORITY.client("other")
 PAIR = {"client-certificate-data": encode(CLIENT.certificate), "client-key-data": encode(CLIENT.key)}
+NOTHING = {"kind": "Namespace", "metadata": {"name": "a"}}
 SERVER = "https://127.0.0.1:6443"
 
 
@@ -186,7 +187,7 @@ async def test_in_a_pod_the_mounted_token_is_used_and_read_again(tmp_path, serve
     host, port = server.url.removeprefix("https://").split(":")
     environ = {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port}
     store = Store(Connection.in_cluster(environ, tmp_path))
-    server.answers(answer(), refuse(401, "expired"), answer())
+    server.answers(answer(NOTHING), refuse(401, "expired"), answer(NOTHING))
 
     await store.get(NAMESPACE, None, "a")
     (tmp_path / "token").write_text("second")
@@ -223,8 +224,8 @@ async def test_our_own_kubeconfig_may_name_files(tmp_path, server):
         Connection.from_kubeconfig(text)
 
     store = Store(Connection.from_kubeconfig(text, trusted=True, folder=tmp_path))
-    server.answers(answer({"kind": "Namespace"}))
-    assert await store.get(NAMESPACE, None, "a") == {"kind": "Namespace"}
+    server.answers(answer(NOTHING))
+    assert await store.get(NAMESPACE, None, "a") == NOTHING
     await store.close()
 
 
@@ -248,7 +249,7 @@ async def test_our_own_kubeconfig_may_run_a_plugin_once_and_again_after_a_401(tm
     document = yaml.safe_load(server.kubeconfig())
     document["users"][0]["user"] = {"exec": plugin(tmp_path, COUNTING)}
     store = Store(Connection.from_kubeconfig(yaml.safe_dump(document), trusted=True))
-    server.answers(answer(), answer(), refuse(401, "expired"), answer())
+    server.answers(answer(NOTHING), answer(NOTHING), refuse(401, "expired"), answer(NOTHING))
     for _ in range(3):
         await store.get(NAMESPACE, None, "a")
     assert [asked.headers["authorization"] for asked in server.asked] == [
@@ -272,7 +273,7 @@ async def test_a_plugin_that_fails_is_no_login_without_credentials(tmp_path, ser
     document = yaml.safe_load(server.kubeconfig())
     document["users"][0]["user"] = {"exec": plugin(tmp_path, body)}
     store = Store(Connection.from_kubeconfig(yaml.safe_dump(document), trusted=True))
-    server.answers(answer())
+    server.answers(answer(NOTHING))
     with pytest.raises(Refused, match=message) as caught:
         await store.get(NAMESPACE, None, "a")
     assert "canary" not in str(caught.value)

@@ -58,7 +58,7 @@ async def test_apply_is_a_server_side_apply_with_manager_and_force(store, server
 
 
 async def test_apply_of_a_status_goes_to_the_subresource(store, server):
-    server.answers(answer())
+    server.answers(answer(SETTINGS))
     body = {"apiVersion": "atoll.dev/v1alpha1", "kind": "Tenant", "metadata": {"name": "a", "namespace": "fleet"}}
     await store.apply(body, "atoll-status", subresource="status", force=False)
     assert server.asked[0].path == "/apis/atoll.dev/v1alpha1/namespaces/fleet/tenants/a/status"
@@ -151,7 +151,7 @@ async def test_a_list_of_odd_things_is_no_list(store, server):
 
 
 async def test_a_token_is_asked_for_by_token_request(store, server):
-    server.answers(answer({"status": {"token": "t-1", "expirationTimestamp": "2026-11-21T10:00:00Z"}}))
+    server.answers(answer({"metadata": {}, "status": {"token": "t-1", "expirationTimestamp": "2026-11-21T10:00:00Z"}}))
     got = await store.create_token("atoll-system", "viewer", seconds=600, audiences=("api",))
     assert got == ("t-1", "2026-11-21T10:00:00Z")
     assert server.asked[0].path == "/api/v1/namespaces/atoll-system/serviceaccounts/viewer/token"
@@ -219,7 +219,7 @@ async def test_nobody_at_the_port_is_unreachable(server):
 
 async def test_a_server_of_another_authority_gets_no_request(server):
     store = Store(Connection.from_kubeconfig(server.kubeconfig(ca=Authority("other").pem)), backoff_seconds=0.001)
-    server.answers(answer())
+    server.answers(answer(SETTINGS))
     with pytest.raises(Unreachable, match="pinned authority"):
         await store.get(CONFIG_MAP, "here", "it")
     assert server.asked == []
@@ -278,7 +278,7 @@ async def test_no_more_requests_are_in_flight_than_allowed(server):
             self.most = max(self.most, self.now)
             await asyncio.sleep(0.005)
             self.now -= 1
-            return Response(status=200, body=b"{}")
+            return Response(status=200, body=b'{"metadata": {}}')
 
     transport = Counting()
     store = Store(Connection.from_kubeconfig(server.kubeconfig()), transport=transport, concurrency=3)

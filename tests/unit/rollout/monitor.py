@@ -1,4 +1,4 @@
-"""What may never happen in any rollout, written apart from the planner: it reads objects, never the planner's reasons."""
+"""What may never happen in any rollout, written apart from the planner: it reads objects, never reasons."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -20,6 +20,8 @@ def is_lost(child, fleet):
 def is_moving(child, fleet):
     if child.operation is not None and not child.operation.failed and child.operation.type != OperationType.REPAIR:
         return True
+    if fleet.cluster_set(child.set_name).member(child.member_name) is None:
+        return False
     return child.revision != child.done_revision and not is_lost(child, fleet)
 
 
@@ -54,7 +56,9 @@ class Monitor:
                 key = (rollout.meta.name, wave.name)
                 if all(self.is_over(fleet, owner, rollout, name) for name in wave.clusters):
                     since = self.over_since.setdefault(key, now)
-                    if now - since >= timedelta(seconds=wave.soak_seconds):
+                    here = [name for name in wave.clusters if owner.member(name) is not None]
+                    # A wave whose members have all left has nothing that could soak.
+                    if now - since >= timedelta(seconds=wave.soak_seconds if here else 0):
                         self.passed.add(key)
                 else:
                     self.over_since.pop(key, None)

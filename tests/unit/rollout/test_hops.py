@@ -1,5 +1,7 @@
 """Hops go through every minor, and a way that cannot be had is refused with its remedy."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,7 +62,7 @@ def test_every_way_rises_by_at_most_one_minor_and_ends_at_the_target(served, tar
     if isinstance(hops, HopRefusal):
         return
     way = (served, *hops)
-    for former, latter in zip(way, way[1:], strict=False):
+    for former, latter in pairwise(way):
         assert former < latter
         assert latter.minor - former.minor <= 1
         assert not available or latter in available

@@ -154,7 +154,7 @@ def build_world(upgrade, natures, seed, limit):
     )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     upgrade=UPGRADES,
     natures=st.tuples(*[NATURES] * 5),
@@ -176,7 +176,7 @@ def test_no_rollout_ever_breaks_a_promise(upgrade, natures, script, seed, limit)
     event("moved" if world.watcher.advances else "nobody moved")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(upgrade=UPGRADES, seconds=st.tuples(*[st.sampled_from([5, 15, 25])] * 5), limit=st.sampled_from([None, 1, 2]))
 def test_a_rollout_of_healthy_clusters_always_arrives(upgrade, seconds, limit):
     world = build_world(upgrade, [Nature(seconds=item) for item in seconds], 1, limit)
@@ -186,7 +186,7 @@ def test_a_rollout_of_healthy_clusters_always_arrives(upgrade, seconds, limit):
     assert [rollout.status["state"] for rollout in world.fleet.rollouts] == ["Done"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(upgrade=UPGRADES, bad=st.sampled_from(NAMES), version=st.sampled_from(["v1.36.5", "v1.37.1"]))
 def test_a_halted_rollout_arrives_after_mending_and_a_retry(upgrade, bad, version):
     natures = [Nature(fails_to={version} if name == bad else set()) for name in NAMES]

@@ -13,6 +13,8 @@ from atoll.fleet.observed import ChildCluster
 from atoll.fleet.spec import ClusterSet
 from atoll.fleet.values import thaw
 
+from .rollout import FINISHED
+
 
 def summarise_cluster_set(
     cluster_set: ClusterSet,
@@ -84,7 +86,9 @@ def _ready(
         reason = reasons.ROLLOUT_HALTED if running.state == "Halted" else reasons.ROLLOUT_ABORTED
         return no("Ready", reason, f"rollout {running.name}: {running.message}")
     if running is not None:
-        return no("Ready", reasons.ROLLING_OUT, f"rollout {running.name}: {running.message}")
+        done = sum(1 for row in running.rows if row.state in FINISHED)
+        # The rollout itself tells more; a set is not written anew for each of its members' steps.
+        return no("Ready", reasons.ROLLING_OUT, f"rollout {running.name}: {done} of {len(running.rows)} members done")
     bad = {name: find(status, "Ready") for name, status in sorted(statuses.items()) if not is_true(status, "Ready")}
     if len(statuses) < len(cluster_set.members):
         missing = len(cluster_set.members) - len(statuses)

@@ -19,7 +19,10 @@ FINISHED: Final = frozenset({"Done", "Skipped", "Reverted"})
 def summarise_rollout(rollout: Rollout, progress: RolloutProgress, now: datetime) -> dict[str, Any]:
     """Say how a rollout goes."""
     counts = Counter(row.state for row in progress.rows)
-    unfinished = [row for row in progress.rows if row.state not in FINISHED]
+    # Failures come first: of many rows twenty are kept, and a forgotten failure would be tried again.
+    unfinished = sorted(
+        (row for row in progress.rows if row.state not in FINISHED), key=lambda row: row.state != "Failed"
+    )
     status: dict[str, Any] = {
         "observedGeneration": rollout.meta.generation,
         "state": progress.state,
@@ -45,7 +48,8 @@ def summarise_rollout(rollout: Rollout, progress: RolloutProgress, now: datetime
     ready = _ready(progress)
     available = yes("Available", reasons.AVAILABLE)
     paused = progress.message if progress.state == "Paused" else ""
-    conditions = common(ready=ready, available=available, paused=paused, working=ready.message)
+    working = "" if ready.status == "True" else progress.message
+    conditions = common(ready=ready, available=available, paused=paused, working=working)
     status["conditions"] = settle(conditions, rollout.status.get("conditions", ()), rollout.meta.generation, now)
     return status
 

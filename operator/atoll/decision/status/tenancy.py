@@ -14,6 +14,8 @@ from atoll.fleet.spec import Environment, Regime, Tenant
 
 NEAREST: Final = 5
 CLUSTERS_LIMIT: Final = 50
+UNAVAILABLE: Final = "unavailable"
+"""Rule of a cluster that is not there yet, or not now: the only refusal that passes by itself."""
 
 
 def summarise_tenant(
@@ -98,6 +100,11 @@ def _tenant_ready(
         return no("Ready", reasons.NAMESPACE_TAKEN, refused[0].reason)
     if unplaced:
         first = unplaced[0]
+        waiting = next((entry for entry in unplaced if _waits_for(entry)), None)
+        if waiting is not None and all(_waits_for(entry) for entry in unplaced):
+            return no(
+                "Ready", reasons.PROGRESSING, f"environment {waiting.environment} waits for {_waits_for(waiting)}"
+            )
         nearest = f" Nearest: {first.refusals[0].cluster}: {first.refusals[0].remedy}" if first.refusals else ""
         return no("Ready", reasons.UNPLACED, f"environment {first.environment} {first.message}.{nearest}")
     pending = [placement for placement in placements if placement.state == "Pending"]
@@ -114,6 +121,13 @@ def _tenant_ready(
     if pending_on:
         return no("Ready", reasons.PROGRESSING, f"its objects are being applied on {pending_on}")
     return yes("Ready", reasons.PLACED)
+
+
+def _waits_for(entry: Unplaced) -> str:
+    """Name a cluster that will take the namespaces as soon as it is available; empty when there is none."""
+    return next(
+        (refusal.cluster for refusal in entry.refusals if refusal.rule == UNAVAILABLE and refusal.broken == 1), ""
+    )
 
 
 def _leaving_message(placements: Sequence[Placement]) -> str:

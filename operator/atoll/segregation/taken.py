@@ -1,0 +1,24 @@
+"""Namespaces that bear a name that we need, and are somebody else's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from atoll.fleet.decisions import Placement
+from atoll.fleet.observed import MemberView
+
+from .metadata import ENVIRONMENT_LABEL, TENANT_LABEL
+
+
+def taken_namespaces(placements: Iterable[Placement], view: MemberView) -> tuple[str, ...]:
+    """Return the namespaces that stand in the child and are not labelled as this tenant's in this environment.
+
+    They are never adopted silently: whoever made them may have bound others to them.
+    """
+    taken = set()
+    for placement in placements:
+        labels = view.namespaces.get(placement.namespace)
+        ours = {TENANT_LABEL: placement.tenant, ENVIRONMENT_LABEL: placement.environment}
+        if labels is not None and any(labels.get(key) != value for key, value in ours.items()):
+            taken.add(placement.namespace)
+    return tuple(sorted(taken))

@@ -1,0 +1,22 @@
+"""One fixture, one parameter per provider."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from provider_kit import FakeKit, Kit, LocalKit
+
+
+@pytest.fixture(params=["fake", pytest.param("local", marks=pytest.mark.e2e)])
+async def kit(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Kit]:
+    if request.param == "fake":
+        yield FakeKit()
+        return
+    if not os.environ.get("ATOLL_ASSETS"):
+        pytest.fail("ATOLL_ASSETS must name a folder with <version>/<binary>")
+    made = LocalKit(tmp_path)
+    yield made
+    await made.clean()

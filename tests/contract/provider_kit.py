@@ -1,0 +1,103 @@
+"""The providers that keep the contract, each with the means to hurt what it made."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from atoll.errors import VersionUnavailable
+from atoll.planes.planes import Planes
+from atoll.planes.values import Role
+from atoll.ports import Provider
+from atoll.providers.fake import FakeProvider, FakeWorld
+from atoll.providers.local import LocalProvider
+
+
+class Kit(Protocol):
+    """A world and its providers."""
+
+    limit_seconds: float
+    old: str
+    new: str
+
+    def provider(self) -> Provider: ...
+    async def hurt(self, cluster_id: str) -> None: ...
+    def begun(self, cluster_id: str) -> tuple[object, ...]: ...
+    async def clean(self) -> None: ...
+
+
+class FakeKit:
+    """Clusters in memory."""
+
+    limit_seconds = 5.0
+    old, new = "v1.35.8", "v1.36.4"
+
+    def __init__(self) -> None:
+        self.world = FakeWorld(seconds=0.15)
+
+    def provider(self) -> Provider:
+        return FakeProvider(self.world)
+
+    async def hurt(self, cluster_id: str) -> None:
+        cluster = self.world.clusters[cluster_id]
+        self.world.clusters[cluster_id] = replace(cluster, broken="kube-apiserver is not running: repair it")
+
+    def begun(self, cluster_id: str) -> tuple[object, ...]:
+        return tuple(entry for entry in self.world.begun if entry[0] == cluster_id)
+
+    async def clean(self) -> None:
+        self.world.clusters.clear()
+
+
+class Assets:
+    """Binaries below ATOLL_ASSETS, as `<version>/<binary>`."""
+
+    def path(self, version: str, binary: str) -> Path:
+        found = Path(os.environ["ATOLL_ASSETS"]) / version / binary
+        if not found.exists():
+            raise VersionUnavailable(f"{version}: {binary} is not to be had")
+        return found
+
+    def versions(self) -> tuple[str, ...]:
+        return ("v1.35.8", "v1.36.4")
+
+
+class SystemClock:
+    """The time of the machine."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+class LocalKit:
+    """Real control planes as processes."""
+
+    limit_seconds = 120.0
+    old, new = "v1.35.8", "v1.36.4"
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+
+    def planes(self) -> Planes:
+        return Planes(self.home, Assets(), clock=SystemClock())
+
+    def provider(self) -> Provider:
+        return LocalProvider(self.planes())
+
+    async def hurt(self, cluster_id: str) -> None:
+        for process in self.planes().processes(cluster_id):
+            if process.role is Role.API_SERVER:
+                os.kill(process.pid, signal.SIGKILL)
+        await asyncio.sleep(0.3)
+
+    def begun(self, cluster_id: str) -> tuple[object, ...]:
+        return tuple(process.pid for process in self.planes().processes(cluster_id))
+
+    async def clean(self) -> None:
+        for path in (self.home / "planes").glob("[a-z]*"):
+            await self.planes().remove(path.name)

@@ -1,0 +1,193 @@
+"""What every provider promises, whatever it runs on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import yaml
+from provider_kit import Kit
+
+from atoll.errors import AtollError, Conflict
+from atoll.ports import (
+    ClusterRef,
+    ObservedCluster,
+    Operation,
+    OperationState,
+    OperationType,
+    Presence,
+    Provider,
+    WantedCluster,
+)
+
+
+@pytest.fixture
+async def provider(kit: Kit) -> AsyncIterator[Provider]:
+    provider = kit.provider()
+    yield provider
+    await provider.close()
+
+
+def wanted(version: str, cluster_id: str = "c1") -> WantedCluster:
+    return WantedCluster(
+        ref=ClusterRef(fleet="fleet", name=f"web--{cluster_id}", id=cluster_id),
+        version=version,
+        pod_cidr="10.128.0.0/16",
+        service_cidr="10.129.0.0/20",
+    )
+
+
+def operation(kind: OperationType, version: str, *, from_version: str = "", number: int = 1) -> Operation:
+    return Operation(id=f"{kind.value.lower()}-{number}", type=kind, to_version=version, from_version=from_version)
+
+
+async def finish(kit: Kit, provider: Provider, want: WantedCluster, todo: Operation) -> ObservedCluster:
+    """Start an operation and watch it to its end: progress never goes back."""
+    await provider.start(want, todo)
+    done = 0
+    async with asyncio.timeout(kit.limit_seconds):
+        while True:
+            observed = await provider.observe(want.ref)
+            progress = observed.operation
+            if progress is None:
+                assert (todo.type, observed.presence) == (OperationType.DELETE, Presence.ABSENT)
+                return observed
+            assert progress.id == todo.id
+            assert progress.steps_done >= done
+            assert progress.steps_done <= progress.steps_total
+            done = progress.steps_done
+            if progress.state in {OperationState.SUCCEEDED, OperationState.FAILED}:
+                return observed
+            assert progress.state is OperationState.RUNNING
+            assert progress.step
+            await asyncio.sleep(0.02)
+
+
+async def create(kit: Kit, provider: Provider, version: str, cluster_id: str = "c1") -> ObservedCluster:
+    return await finish(kit, provider, wanted(version, cluster_id), operation(OperationType.CREATE, version))
+
+
+async def test_what_was_never_made_is_absent(provider: Provider) -> None:
+    ref = wanted("v1.36.4").ref
+    assert await provider.observe(ref) == ObservedCluster(presence=Presence.ABSENT)
+    with pytest.raises(AtollError):
+        await provider.kubeconfig(ref)
+    await provider.forget(ref)
+
+
+async def test_a_life_from_create_over_change_revert_and_repair_to_delete(kit: Kit, provider: Provider) -> None:
+    want = wanted(kit.old)
+
+    made = await create(kit, provider, kit.old)
+    assert made.operation is not None
+    assert (made.presence, made.version, made.needs_repair) == (Presence.PRESENT, kit.old, "")
+    assert made.operation.state is OperationState.SUCCEEDED
+    assert made.operation.steps_done == made.operation.steps_total
+    assert made.endpoint.startswith("https://127.0.0.1:")
+    assert made.certificates_expire_time is not None
+    config = yaml.safe_load(await provider.kubeconfig(want.ref))
+    assert config["current-context"] == want.ref.name
+    begun = kit.begun("c1")
+
+    await provider.start(want, operation(OperationType.CREATE, kit.old))
+    await asyncio.sleep(0.3)
+    assert kit.begun("c1") == begun, "a finished operation is not begun again"
+
+    hop = operation(OperationType.CHANGE, kit.new, from_version=kit.old)
+    assert await provider.preflight(wanted(kit.new), hop) == ()
+    changed = await finish(kit, provider, wanted(kit.new), hop)
+    assert (changed.presence, changed.version) == (Presence.PRESENT, kit.new)
+    assert changed.revert_point is not None
+    assert changed.revert_point.version == kit.old
+    assert changed.revert_point.message
+
+    back = operation(OperationType.REVERT, kit.old, from_version=kit.new)
+    assert await provider.preflight(wanted(kit.old), back) == ()
+    reverted = await finish(kit, provider, wanted(kit.old), back)
+    assert (reverted.presence, reverted.version, reverted.revert_point) == (Presence.PRESENT, kit.old, None)
+    assert reverted.operation is not None
+    assert "lost" in reverted.operation.message
+
+    await kit.hurt("c1")
+    hurt = await provider.observe(want.ref)
+    assert hurt.presence is Presence.PRESENT
+    assert "kube-apiserver" in hurt.needs_repair
+    assert "repair" in hurt.needs_repair
+    repaired = await finish(kit, provider, want, operation(OperationType.REPAIR, kit.old))
+    assert repaired.needs_repair == ""
+    assert repaired.version == kit.old
+
+    delete = operation(OperationType.DELETE, kit.old)
+    gone = await finish(kit, provider, want, delete)
+    assert gone == ObservedCluster(presence=Presence.ABSENT)
+    await provider.start(want, delete)
+    await asyncio.sleep(0.1)
+    assert await provider.observe(want.ref) == ObservedCluster(presence=Presence.ABSENT)
+
+
+async def test_a_repeated_start_does_nothing_twice_and_another_operation_has_to_wait(
+    kit: Kit, provider: Provider
+) -> None:
+    want, todo = wanted(kit.new), operation(OperationType.CREATE, kit.new)
+    await provider.start(want, todo)
+    await provider.start(want, todo)
+    early = await provider.observe(want.ref)
+    assert early.presence in {Presence.PARTIAL, Presence.ABSENT}
+    assert early.operation is not None
+    assert (early.operation.id, early.operation.state) == (todo.id, OperationState.RUNNING)
+    with pytest.raises(Conflict, match=todo.id):
+        await provider.start(want, operation(OperationType.DELETE, kit.new))
+
+    await finish(kit, provider, want, todo)
+    assert len(kit.begun("c1")) == 3
+    assert len(set(kit.begun("c1"))) == 3
+
+
+async def test_an_unknown_version_is_found_before_anything_moves(kit: Kit, provider: Provider) -> None:
+    (finding,) = await provider.preflight(wanted("v1.99.0"), operation(OperationType.CREATE, "v1.99.0"))
+    assert finding.reason == "VersionUnavailable"
+    assert "v1.99.0" in finding.message
+    assert finding.field == "spec.version"
+    assert (await provider.observe(wanted(kit.new).ref)).presence is Presence.ABSENT
+    assert {kit.old, kit.new} <= set(await provider.versions())
+
+
+async def test_two_clusters_are_made_at_once(kit: Kit, provider: Provider) -> None:
+    made = await asyncio.gather(create(kit, provider, kit.new, "c1"), create(kit, provider, kit.new, "c2"))
+    assert [cluster.presence for cluster in made] == [Presence.PRESENT, Presence.PRESENT]
+    assert kit.begun("c1") != kit.begun("c2")
+
+
+async def test_a_new_provider_sees_the_same_and_resumes_what_was_cut_short(kit: Kit) -> None:
+    first = kit.provider()
+    want, todo = wanted(kit.new), operation(OperationType.CREATE, kit.new)
+    await first.start(want, todo)
+    await asyncio.sleep(0.1)
+    await first.close()
+
+    second = kit.provider()
+    cut = await second.observe(want.ref)
+    assert cut.presence is Presence.PARTIAL
+    assert cut.operation is not None
+    assert (cut.operation.id, cut.operation.state) == (todo.id, OperationState.INTERRUPTED)
+
+    made = await finish(kit, second, want, todo)
+    await second.close()
+
+    third = kit.provider()
+    assert await third.observe(want.ref) == made
+    await third.forget(want.ref)
+    assert (await third.observe(want.ref)).presence is Presence.PRESENT
+    await third.close()
+
+
+async def test_what_a_provider_can_do_is_said_without_looking(provider: Provider) -> None:
+    info = provider.info()
+    assert (info.name, info.has_nodes, info.can_revert, info.upgrades, info.uses_host_pool) == (
+        "local",
+        False,
+        True,
+        True,
+        False,
+    )
