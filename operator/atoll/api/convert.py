@@ -17,6 +17,7 @@ from atoll.fleet.cluster import OperationType
 from . import childcluster, clusterset, environment, meta, regime, rollout, tenant
 from .parse import parse_as
 from .providers import PROVIDERS, ProviderBlocks
+from .upgrade import Gate, Upgrade, Wave
 
 Body = Mapping[str, Any]
 
@@ -240,7 +241,7 @@ def _convert_member(member: clusterset.Member, kind: str) -> spec.Member:
     )
 
 
-def _convert_upgrade(upgrade: clusterset.Upgrade) -> spec.Upgrade:
+def _convert_upgrade(upgrade: Upgrade) -> spec.Upgrade:
     return spec.Upgrade(
         waves=tuple(_convert_wave(wave) for wave in upgrade.waves),
         max_concurrent=values.Share.parse(upgrade.max_concurrent),
@@ -255,7 +256,7 @@ def _convert_upgrade(upgrade: clusterset.Upgrade) -> spec.Upgrade:
     )
 
 
-def _convert_wave(wave: clusterset.Wave) -> spec.Wave:
+def _convert_wave(wave: Wave) -> spec.Wave:
     selector = _convert_selector(wave.cluster_selector, f"spec.upgrade.waves[{wave.name}].clusterSelector")
     assert selector is not None
     return spec.Wave(
@@ -267,7 +268,7 @@ def _convert_wave(wave: clusterset.Wave) -> spec.Wave:
     )
 
 
-def _convert_gate(gate: clusterset.Gate, wave: str) -> spec.Gate:
+def _convert_gate(gate: Gate, wave: str) -> spec.Gate:
     there = [kind for kind in ("approval", "metric", "job") if getattr(gate, kind) is not None]
     if len(there) != 1:
         path = f"spec.upgrade.waves[{wave}].gates[{gate.name}]"

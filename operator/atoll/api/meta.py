@@ -93,7 +93,6 @@ Cidr = Annotated[str, StringConstraints(max_length=18, pattern=IPV4_BLOCK)]
 """An IPv4 block such as 10.128.0.0/10."""
 OptionalCidr = Annotated[str, StringConstraints(max_length=18, pattern=f"^({IPV4_BLOCK[1:-1]})?$")]
 """As Cidr, or empty where a provider keeps the addresses to itself."""
-Address = Annotated[str, StringConstraints(min_length=1, max_length=253)]
 Text63 = Annotated[str, StringConstraints(max_length=63)]
 Text253 = Annotated[str, StringConstraints(max_length=253)]
 Message = Annotated[str, StringConstraints(max_length=1024)]

@@ -92,7 +92,7 @@ async def change_under_load(
 ) -> bool:
     """Change the set's version while tenants call their clusters; say whether all went well."""
     metadata = cluster_set["metadata"]
-    namespace, name = metadata["namespace"], metadata["name"]
+    namespace = metadata["namespace"]
     before = {body["metadata"]["name"] for body in await store.list(ROLLOUT, namespace)}
     async with AsyncExitStack() as stack:
         callers = await _start_callers(stack, store, home, namespace)

@@ -19,8 +19,8 @@ def build_planes(home: Home, clock: Clock) -> Planes:
     return Planes(home.root, FoundBinaries(Toolchain(Sources.from_environ(os.environ))), clock=clock)
 
 
-def build_providers(home: Home, clock: Clock) -> Mapping[str, Provider]:
+def build_providers(home: Home, clock: Clock, *, audit_log: bool = False) -> Mapping[str, Provider]:
     """Return all providers. `local` lives beside the operator: in a pod there is no such place."""
     if is_in_pod():
         return {}
-    return {"local": LocalProvider(build_planes(home, clock))}
+    return {"local": LocalProvider(build_planes(home, clock), audit_log=audit_log)}

@@ -70,7 +70,7 @@ def _describe(row: Mapping[str, Any], child: Mapping[str, Any] | None) -> str:
     state = row["state"]
     status = (child or {}).get("status", {})
     if state == "Done":
-        last = next(iter(reversed(status.get("history", ()))), {})
+        last: Mapping[str, Any] = next(iter(reversed(status.get("history", ()))), {})
         took = f" in {last['seconds']} s" if "seconds" in last else ""
         verified = "verified" if find(status, "Verified").get("status") == "True" else "not verified"
         return f"changed{took}, {verified}"

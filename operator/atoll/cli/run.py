@@ -17,6 +17,7 @@ import click
 @click.option("--health-port", type=click.IntRange(0, 65535), default=0, help="Port of /healthz, /readyz, /metrics.")
 @click.option("--health-address", default="127.0.0.1", show_default=True, help="Where to listen.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--audit", is_flag=True, help="Let new local planes write an audit log.")
 @click.option("--embedded-home", default="", hidden=True, help="Set by `atoll up`: the home that this operator serves.")
 def run(**options: Any) -> None:
     """Run the operator until it is told to stop."""
@@ -50,4 +51,6 @@ def run(**options: Any) -> None:
         health_port=options["health_port"],
         health_address=options["health_address"],
     )
-    asyncio.run(run_operator(settings, connection, lambda clock: build_providers(home, clock)))
+    asyncio.run(
+        run_operator(settings, connection, lambda clock: build_providers(home, clock, audit_log=options["audit"]))
+    )

@@ -15,7 +15,7 @@ from .options import home_folder
 @click.option(
     "--resync", type=click.FloatRange(1, 3600), default=10.0, show_default=True, help="Seconds between looks."
 )
-@click.option("--audit", is_flag=True, help="Let the management plane write an audit log.")
+@click.option("--audit", is_flag=True, help="Let all planes write an audit log.")
 def up(paths: tuple[str, ...], wait: bool | None, timeout: str, namespace: str, resync: float, audit: bool) -> int:
     """Start a management plane with the operator on it, and apply manifests; run it again to apply and wait."""
     import asyncio

@@ -23,7 +23,8 @@ def why(target: str, namespace: str, kubeconfig: str, context: str, output: str)
     from .fleets import explain_tenant
     from .live import open_store, read_bodies
     from .output import print_data, print_lines, print_next
-    from .why_model import Nearest, Why, explain, parse_target
+    from .why_cases import explain
+    from .why_model import Nearest, Why, parse_target
     from .why_view import render_why
 
     kind, name = parse_target(target)

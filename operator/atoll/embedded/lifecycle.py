@@ -64,7 +64,7 @@ async def bring_up(home: Home, planes: Planes, clock: Clock, tell: Teller, *, re
     finally:
         await store.close()
     already = find_operator(home) is not None
-    process = start_operator(home, ["--resync", str(resync)], os.environ)
+    process = start_operator(home, ["--resync", str(resync), *(["--audit"] if audit else [])], os.environ)
     await asyncio.sleep(0)
     if not process.is_running():
         raise Refused(f"the operator did not start:\n{read_log_tail(home)}")

@@ -92,9 +92,7 @@ def parse_quantity(text: str | int) -> Decimal:
         raise ValueError(f"`{text}` is not a quantity; write it like 500m, 4 or 64Gi")
     number, unit = match.group(1), match.group(2) or ""
     try:
-        if unit[:1] in {"e", "E"} and len(unit) > 1:
-            return Decimal(number + unit)
-        return Decimal(number) * _FACTORS[unit]
+        return Decimal(number) * _FACTORS[unit] if unit in _FACTORS else Decimal(number + unit)
     except InvalidOperation:
         raise ValueError(f"`{text}` is not a quantity; write it like 500m, 4 or 64Gi") from None
 

@@ -104,7 +104,7 @@ CUSTOM_RESOURCE_DEFINITION: Final = _kind(
     "apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False
 )
 CLUSTER_PROFILE: Final = _kind("multicluster.x-k8s.io/v1alpha1", "ClusterProfile", "clusterprofiles")
-CLUSTER_PROPERTY: Final = _kind("about.k8s.io/v1", "ClusterProperty", "clusterproperties", namespaced=False)
+CLUSTER_PROPERTY: Final = _kind("about.k8s.io/v1beta1", "ClusterProperty", "clusterproperties", namespaced=False)
 
 KINDS: Final[Mapping[tuple[str, str], Kind]] = MappingProxyType(
     {

@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from atoll.errors import Conflict, Unreachable
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from atoll.errors import Conflict, Throttled, Unreachable
 from atoll.ports import Body
 
 from .kinds import CUSTOM_RESOURCE_DEFINITION, NAMESPACE, kind_of
@@ -15,6 +17,7 @@ from .together import Together
 
 INSTALL_MANAGER: Final = "atoll-install"
 ESTABLISH_SECONDS: Final = 30.0
+FRESH_KIND_SECONDS: Final = 10.0
 _FIRST: Final = (CUSTOM_RESOURCE_DEFINITION, NAMESPACE)
 
 
@@ -30,7 +33,7 @@ async def install(store: Store, bodies: Iterable[Mapping[str, Any]], *, manager:
     written = 0
     for _, wave in sorted(waves.items()):
         async with Together() as together:
-            settled = [together.start(_settle(store, body, manager)) for body in wave]
+            settled = [together.start(_settle_patiently(store, body, manager)) for body in wave]
         written += sum(task.result() for task in settled)
         async with Together() as together:
             for body in wave:
@@ -63,6 +66,20 @@ async def _is_served(store: Store, definition: Body) -> bool:
         await store.raw_get(f"/apis/{spec['group']}/{version}/{spec['names']['plural']}?limit=1") for version in served
     ]
     return all(status != 404 for status, _ in results)
+
+
+async def _settle_patiently(store: Store, body: Mapping[str, Any], manager: str) -> int:
+    """Settle one object; an API server answers 503 for some moments after a kind is served, to applies alone."""
+    retrying = AsyncRetrying(
+        stop=stop_after_delay(FRESH_KIND_SECONDS),
+        wait=wait_fixed(0.3),
+        retry=retry_if_exception_type((Unreachable, Throttled)),
+        reraise=True,
+    )
+    async for attempt in retrying:
+        with attempt:
+            return await _settle(store, body, manager)
+    raise AssertionError("tenacity neither returned nor raised")
 
 
 async def _settle(store: Store, body: Mapping[str, Any], manager: str) -> int:

@@ -40,10 +40,14 @@ logger = logging.getLogger(__name__)
 class LocalProvider:
     """Provider `local`: one plane per cluster, named by `ref.id`."""
 
-    def __init__(self, planes: Planes, *, in_pod: bool = False) -> None:
-        """`in_pod`: the operator itself runs in a pod, whose end would be the end of the clusters; refused."""
+    def __init__(self, planes: Planes, *, in_pod: bool = False, audit_log: bool = False) -> None:
+        """`in_pod`: the operator itself runs in a pod, whose end would be the end of the clusters; refused.
+
+        `audit_log`: new clusters write one.
+        """
         self._planes = planes
         self._in_pod = in_pod
+        self._audit_log = audit_log
         self._slots = asyncio.Semaphore(CONCURRENT_OPERATIONS)
         self._tasks: dict[str, tuple[Operation, asyncio.Task[None]]] = {}
 
@@ -91,7 +95,7 @@ class LocalProvider:
             raise Conflict(
                 f"operation {running.id} ({running.type}) of {wanted.ref.name} has not finished: wait for it"
             )
-        spec = build_plane_spec(wanted)
+        spec = build_plane_spec(wanted, audit_log=self._audit_log)
         task = asyncio.create_task(self._run(plane_id, spec, operation), name=f"{operation.type} {plane_id}")
         self._tasks[plane_id] = (operation, task)
 
@@ -153,7 +157,7 @@ class LocalProvider:
         return (Finding(reason="DiskFull", message=message),)
 
 
-def build_plane_spec(wanted: WantedCluster) -> PlaneSpec:
+def build_plane_spec(wanted: WantedCluster, *, audit_log: bool) -> PlaneSpec:
     """Return the plane that a cluster asks for."""
     return PlaneSpec(
         id=wanted.ref.id,
@@ -161,6 +165,7 @@ def build_plane_spec(wanted: WantedCluster) -> PlaneSpec:
         version=wanted.version,
         pod_cidr=wanted.pod_cidr,
         service_cidr=wanted.service_cidr,
+        audit_log=audit_log,
     )
 
 

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from atoll.cli.why_model import Nearest, Why, describe_age, explain, failing_causes, parse_target
+from atoll.cli.why_cases import explain, failing_causes
+from atoll.cli.why_model import Nearest, Why, describe_age, parse_target
 from atoll.cli.why_view import render_why
 from atoll.errors import BadInput
 

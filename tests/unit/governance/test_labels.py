@@ -70,7 +70,8 @@ def test_regimes_of_all_four_sources_leave_a_mark_and_their_labels_get_the_prefi
 
 
 @pytest.mark.parametrize(
-    "key", ["kubernetes.io/x", "app.kubernetes.io/name", "k8s.io/x", "a.k8s.io/y", "atoll.dev/tenant", "regime.atoll.dev/x"]
+    "key",
+    ["kubernetes.io/x", "app.kubernetes.io/name", "k8s.io/x", "a.k8s.io/y", "atoll.dev/tenant", "regime.atoll.dev/x"],
 )
 def test_keys_that_belong_to_kubernetes_or_atoll_are_refused_with_their_field(key: str) -> None:
     labels, problems = compile_labels(build_set(), Member(name="a", labels={key: "1", "mine": "2"}))
@@ -134,9 +135,7 @@ def test_two_regimes_that_agree_are_no_conflict() -> None:
     ],
 )
 def test_a_missing_regime_is_a_problem_of_the_narrowest_source_and_keeps_its_mark(sources, blamed) -> None:
-    labels, (problem,) = compile_labels(
-        **{"cluster_set": build_set(), "member": None, "regimes": {}, **sources}
-    )
+    labels, (problem,) = compile_labels(**{"cluster_set": build_set(), "member": None, "regimes": {}, **sources})
     assert labels == {"regime.atoll.dev/pci": "true"}
     assert (problem.kind, problem.name, problem.reason) == (*blamed, "RegimeMissing")
     assert "does not exist. Create it, or remove the name." in problem.message
@@ -185,7 +184,9 @@ names = st.sampled_from(["a", "b", "c"])
 
 
 @given(
-    st.sets(names), st.sets(names), st.dictionaries(names, st.dictionaries(st.sampled_from(["k", "l"]), names), max_size=3)
+    st.sets(names),
+    st.sets(names),
+    st.dictionaries(names, st.dictionaries(st.sampled_from(["k", "l"]), names), max_size=3),
 )
 def test_law_a_label_of_a_regime_is_set_exactly_when_nobody_contradicts(attested, demanded, known) -> None:
     labels, problems = compile_labels(

@@ -10,11 +10,12 @@ import threading
 
 import pytest
 
+from atoll.errors import Unreachable
 from atoll.kube.member import MemberClient
 from atoll.kube.verify import check_anonymous, check_health, check_namespaces, check_wrong_certificate, run_checks
 
 from .authority import Authority
-from .server import answer, hang, redirect, refuse, say, server_context
+from .server import answer, drop, hang, redirect, refuse, say, server_context
 
 NOW = datetime.datetime(2026, 11, 21, 9, 0, tzinfo=datetime.UTC)
 
@@ -127,3 +128,16 @@ async def test_a_namespace_without_a_controller_manager_fails_after_the_limit(se
     assert result == "Failed"
     assert "until namespace atoll-verify-x has its ServiceAccount" in message
     assert "controller manager" in message
+
+
+@pytest.mark.parametrize("check", [check_anonymous, check_wrong_certificate])
+async def test_a_connection_that_fails_is_no_refusal(server, check):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    with pytest.raises(Unreachable, match="cannot be reached"):
+        await check(f"https://127.0.0.1:{port}", server.authority.pem)
+    server.answers(drop)
+    with pytest.raises(Unreachable):
+        await check_anonymous(server.url, server.authority.pem, 0.3)
+    with pytest.raises(Unreachable, match="pinned authority"):
+        await check(server.url, Authority("other").pem)

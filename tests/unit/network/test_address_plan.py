@@ -219,7 +219,8 @@ def test_law_each_proposal_of_the_remedy_is_really_enough(sets, foreign) -> None
             for found in re.findall(r"at most /(\d+)", problem.message)
         ]
         ways += [
-            replace(network, pod_prefix_length=int(found)) for found in re.findall(r"podPrefixLength (\d+)", problem.message)
+            replace(network, pod_prefix_length=int(found))
+            for found in re.findall(r"podPrefixLength (\d+)", problem.message)
         ]
         ways += [replace(network, address_block=found) for found in re.findall(r"such as ([\d./]+);", problem.message)]
         assert ways or "Declare fewer" in problem.message

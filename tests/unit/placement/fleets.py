@@ -185,9 +185,7 @@ def _patch_tenant(tenant: Tenant, patch: Patch) -> Tenant:
     )
     assert found, patch
     environment, namespace, field = found.group(1), found.group(2) or "", found.group(3)
-    change = (
-        {"resources": Resources.parse(patch.value)} if field == "resources" else {"workload_class": patch.value}
-    )
+    change = {"resources": Resources.parse(patch.value)} if field == "resources" else {"workload_class": patch.value}
     return replace(
         tenant,
         environments=tuple(

@@ -19,13 +19,13 @@ from .fleets import (
     NOW,
     amounts,
     apply_patches,
+    ask,
     build_environment,
     build_fleet,
     build_member,
     build_regime,
     build_set,
     build_tenant,
-    ask,
     settle,
 )
 
@@ -143,6 +143,30 @@ def fleets(draw) -> Fleet:
     )
 
 
+@st.composite
+def crowded(draw) -> Fleet:
+    """Few rules, little room: tenants compete, so that capacity, order and choice matter."""
+    cluster_set = build_set(
+        "x",
+        *[
+            build_member(f"m{index}", cpu=draw(st.integers(2, 9)), region=draw(regions))
+            for index in range(draw(st.integers(1, 4)))
+        ],
+    )
+    spread = st.none() | st.just(Spread(topology_key="region"))
+    headroom = st.sampled_from([0, 0, 25, 50])
+    names = ("dev", "prod")
+    stages = [build_environment(name, spread=draw(spread), headroom_percent=draw(headroom)) for name in names]
+    tenants = [
+        build_tenant(
+            f"t{index}",
+            ask(draw(st.sampled_from(names)), cpu=draw(st.integers(1, 4)), clusters=draw(st.sampled_from([1, 1, 2]))),
+        )
+        for index in range(draw(st.integers(2, 8)))
+    ]
+    return build_fleet(cluster_set, *stages, *tenants)
+
+
 def decide(fleet: Fleet):
     candidates = build_candidates(fleet, NOW, assume_available=True)
     return candidates, place(fleet, candidates, NOW)
@@ -152,7 +176,7 @@ relaxed = settings(deadline=None, max_examples=40, suppress_health_check=[Health
 
 
 @relaxed
-@given(fleets())
+@given(crowded() | fleets())
 def test_law_placements_never_exceed_what_a_cluster_holds_less_the_headroom(fleet: Fleet) -> None:
     candidates, decision = decide(fleet)
     asked = {
@@ -162,24 +186,19 @@ def test_law_placements_never_exceed_what_a_cluster_holds_less_the_headroom(flee
         for namespace in environment.namespaces
     }
     sums: dict[str, Resources] = defaultdict(Resources)
-    strictest: dict[str, int] = defaultdict(lambda: 100)
     for item in decision.placements:
         sums[item.cluster] += asked[item.tenant, item.namespace]
     for candidate in candidates:
         if candidate.cluster in sums:
             assert candidate.capacity is not None
-            assert not sums[candidate.cluster].lacking(candidate.capacity)
             environments_there = {p.environment for p in decision.placements if p.cluster == candidate.cluster}
-            strictest[candidate.cluster] = min(
-                100 - fleet.environment(name).headroom_percent for name in environments_there
-            )
             loosest = max(100 - fleet.environment(name).headroom_percent for name in environments_there)
             share = candidate.capacity.scaled(Decimal(loosest) / 100)
             assert not sums[candidate.cluster].lacking(share)
 
 
 @relaxed
-@given(fleets(), st.randoms(use_true_random=False))
+@given(crowded() | fleets(), st.randoms(use_true_random=False))
 def test_law_the_order_of_the_input_changes_nothing(fleet: Fleet, rng: random.Random) -> None:
     _, decision = decide(fleet)
     mixed = replace(
@@ -198,7 +217,7 @@ def test_law_the_order_of_the_input_changes_nothing(fleet: Fleet, rng: random.Ra
 
 
 @relaxed
-@given(fleets())
+@given(crowded() | fleets())
 def test_law_the_second_run_changes_nothing(fleet: Fleet) -> None:
     _, first = decide(fleet)
     _, second = decide(settle(fleet, first))
@@ -206,7 +225,7 @@ def test_law_the_second_run_changes_nothing(fleet: Fleet) -> None:
 
 
 @relaxed
-@given(fleets(), members("new"))
+@given(crowded() | fleets(), members("new"))
 def test_law_one_more_cluster_moves_nothing(fleet: Fleet, member) -> None:
     _, before = decide(fleet)
     grown = replace(
@@ -218,7 +237,7 @@ def test_law_one_more_cluster_moves_nothing(fleet: Fleet, member) -> None:
 
 
 @relaxed
-@given(fleets())
+@given(crowded() | fleets())
 def test_law_every_group_stays_together_on_as_many_different_clusters_as_were_asked_for(fleet: Fleet) -> None:
     _, decision = decide(fleet)
     open_still = {(item.tenant, item.environment) for item in decision.unplaced}

@@ -45,7 +45,9 @@ PAY = Tenant(
         ),
     ),
 )
-PLACEMENT = Placement(tenant="pay", environment="prod", namespace="pay--prod", cluster="eu--a", state="Placed", since=NOW)
+PLACEMENT = Placement(
+    tenant="pay", environment="prod", namespace="pay--prod", cluster="eu--a", state="Placed", since=NOW
+)
 LABELS = {("pay", "prod"): {"stage": "prod", "governance.atoll.dev/compliance": "pci", "regime.atoll.dev/pci": "true"}}
 FLEET = Fleet(name="fleet", tenants=(PAY,))
 
@@ -226,7 +228,9 @@ def test_a_leaving_namespace_goes_when_it_is_released_and_nothing_is_applied_to_
     uid = view.objects["Namespace", "", "pay--prod"]["metadata"]["uid"]
     assert f"delete Namespace /pay--prod {uid}" in told(plan)
     view = observe([body for body in build() if find_key(body)[2] == "atoll-system"])
-    assert not [step for step in steps(leaving, view, release_namespaces=frozenset({"pay--prod"})) if "pay" in str(step)]
+    assert not [
+        step for step in steps(leaving, view, release_namespaces=frozenset({"pay--prod"})) if "pay" in str(step)
+    ]
 
 
 def test_nothing_is_deleted_without_its_uid() -> None:

@@ -14,6 +14,7 @@ from atoll.fleet.spec import Environment, Regime, Tenant
 
 NEAREST: Final = 5
 CLUSTERS_LIMIT: Final = 50
+UNPLACED_LIMIT: Final = 64
 UNAVAILABLE: Final = "unavailable"
 """Rule of a cluster that is not there yet, or not now: the only refusal that passes by itself."""
 
@@ -33,7 +34,8 @@ def summarise_tenant(
     if placements:
         status["placements"] = [_write_placement(placement, now) for placement in sorted(placements, key=_order)]
     if unplaced:
-        status["unplaced"] = [_write_unplaced(entry) for entry in unplaced]
+        rows = [_write_unplaced(entry, name) for entry in unplaced for name in entry.namespaces]
+        status["unplaced"] = rows[:UNPLACED_LIMIT]
     ready = _tenant_ready(tenant, placements, unplaced, problems, pending_on)
     usable = bool(placements) and all(placement.state == "Placed" for placement in placements if _counts(placement))
     available = (
@@ -67,10 +69,10 @@ def _write_placement(placement: Placement, now: datetime) -> dict[str, Any]:
     }
 
 
-def _write_unplaced(entry: Unplaced) -> dict[str, Any]:
+def _write_unplaced(entry: Unplaced, namespace: str) -> dict[str, Any]:
     return {
         "environment": entry.environment,
-        "namespace": ",".join(entry.namespaces)[:253],
+        "namespace": namespace,
         "counts": dict(sorted(entry.counts.items())),
         "nearest": [
             {
