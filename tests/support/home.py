@@ -107,9 +107,7 @@ class TestHome:
             seconds=seconds,
         )
 
-    def wait(
-        self, look: Callable[[], Any], good: Callable[[Any], bool], what: str, *, seconds: float = 60
-    ) -> Any:
+    def wait(self, look: Callable[[], Any], good: Callable[[Any], bool], what: str, *, seconds: float = 60) -> Any:
         """Look until what is seen is good; fail telling what was seen last, and what the operator said."""
         deadline = time.monotonic() + seconds
         while True:

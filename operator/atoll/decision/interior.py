@@ -135,17 +135,19 @@ def settle_placements(
         if interior is None or key not in written:
             settled.append(placement)
             continue
-        if placement.namespace in interior.taken:
+        busy = not interior.seen or placement.namespace in interior.pending or tenant.meta.name in interior.pending
+        taken = placement.namespace in interior.taken
+        if placement.state == "Leaving":
+            # Of a namespace that is somebody else's there is nothing to clean up.
+            if busy or (not taken and _still_there(tenant, placement, fleet)):
+                settled.append(placement)
+            continue
+        if taken:
             message = (
                 f"namespace {placement.namespace} exists on {placement.cluster} and is not Atoll's; nothing was "
                 "changed in it. Rename the tenant or environment, or remove that namespace."
             )
             settled.append(replace(placement, state="Refused", reason=message))
-            continue
-        busy = not interior.seen or placement.namespace in interior.pending or tenant.meta.name in interior.pending
-        if placement.state == "Leaving":
-            if not interior.seen or busy or _still_there(tenant, placement, fleet):
-                settled.append(placement)
             continue
         if placement.state in {"Pending", "Refused"} and not busy:
             settled.append(replace(placement, state="Placed"))

@@ -113,11 +113,16 @@ class PublishKubeconfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyMemberObject:
-    """Apply an object in the child."""
+    """Apply an object in the child.
+
+    `must_be_new`: create it, and fail if there is one. What was seen may be seconds old, and a namespace that somebody
+    made meanwhile is never adopted.
+    """
 
     child: str
     body: Mapping[str, Any]
     reason: str
+    must_be_new: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,7 +69,8 @@ def plan_member_objects(
                 # An API server never changes roleRef: the binding has to be made anew.
                 why = f"{_name(key)} binds another role{_for(body)}"
                 deletes.append(((0, key), _delete(child_name, key, uid, why)))
-        step = ApplyMemberObject(child=child_name, body=body, reason=reason)
+        fresh = observed is None and key[0] == "Namespace" and bool(_label(body, TENANT_LABEL))
+        step = ApplyMemberObject(child=child_name, body=body, reason=reason, must_be_new=fresh)
         applies.append(((_ORDER.get(key[0], 2), key), step))
     return tuple(step for steps in (deletes, applies) for _, step in sorted(steps, key=lambda item: item[0]))
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from atoll.ports import Body
+
+OWN_PREFIX: Final = "atoll.dev/"
+"""Of the annotations that mean something to us."""
 
 
 @dataclass(slots=True)
@@ -27,21 +30,19 @@ class Cache:
     """By fleet, then (kind, name)."""
 
     def put(self, body: Mapping[str, Any], now: datetime) -> bool:
-        """Take in an object; say whether anything is new. What is older than what we hold is passed over."""
+        """Take in an object; say whether a decision could read anything new in it. What is older is passed over."""
         metadata = body["metadata"]
         entries = self._entries.setdefault(metadata["namespace"], {})
         key = (body["kind"], metadata["name"])
         known = entries.get(key)
         if known is not None and known.body["metadata"].get("uid") == metadata.get("uid"):
-            before, after = known.body["metadata"], metadata
-            if _is_older(after["resourceVersion"], before["resourceVersion"]):
+            before = known.body["metadata"]
+            if _is_older(metadata["resourceVersion"], before["resourceVersion"]):
                 return False
-            if after.get("generation") == before.get("generation"):
-                entries[key] = Entry(body=dict(body), seen=known.seen, written=known.written)
-                return True
-            entries[key] = Entry(body=dict(body), seen=now, written=known.written)
-            return True
-        entries[key] = Entry(body=dict(body), seen=now)
+            seen = known.seen if metadata.get("generation") == before.get("generation") else now
+            entries[key] = Entry(body=_without_bookkeeping(body), seen=seen, written=known.written)
+            return _what_counts(entries[key].body) != _what_counts(known.body)
+        entries[key] = Entry(body=_without_bookkeeping(body), seen=now)
         return True
 
     def mark_written(self, fleet: str, kind: str, name: str, now: datetime) -> None:
@@ -97,6 +98,22 @@ class Cache:
         """Return when each object's status was last written by us."""
         entries = self._entries.get(fleet, {})
         return {key: entry.written for key, entry in entries.items() if entry.written is not None}
+
+
+def _without_bookkeeping(body: Mapping[str, Any]) -> Body:
+    """Drop managedFields, half of an object's size, where nothing reads them: everywhere but in children."""
+    metadata = dict(body["metadata"])
+    if body["kind"] != "ChildCluster":
+        metadata.pop("managedFields", None)
+    return {**body, "metadata": metadata}
+
+
+def _what_counts(body: Body) -> Body:
+    """Leave out what no decision reads: the resourceVersion, and annotations that are not ours."""
+    metadata = {key: value for key, value in body["metadata"].items() if key != "resourceVersion"}
+    annotations = metadata.get("annotations") or {}
+    metadata["annotations"] = {key: value for key, value in annotations.items() if key.startswith(OWN_PREFIX)}
+    return {**body, "metadata": metadata}
 
 
 def _is_older(new: str, known: str) -> bool:

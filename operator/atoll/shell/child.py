@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from atoll.errors import AtollError, IdentityMismatch, Refused, Terminal
+from atoll.errors import AtollError, IdentityMismatch, Refused, Terminal, Unreachable
 from atoll.fleet.cluster import ClusterRef, ObservedCluster, OperationState, Presence
 from atoll.fleet.observed import ChildView, MemberView
 from atoll.fleet.plan import ChildStep, StartOperation, VerifyMember
@@ -28,6 +28,10 @@ log: Final = logging.getLogger("atoll.child")
 
 SILENCES: Final = 2
 """Looks in a row that must fail before a child counts as silent: one lost packet is no verdict."""
+
+
+SECOND_LOOK_SECONDS: Final = 1.0
+"""How soon a silent child is looked at again."""
 
 
 class ChildWorker:
@@ -103,7 +107,7 @@ class ChildWorker:
         if view is not None and _is_moving(view.cluster):
             seconds = settings.operation_seconds
         elif self._silent or (view is not None and view.member is None and _has_server(view.cluster)):
-            seconds = min(settings.resync_seconds, 2.0)
+            seconds = min(settings.resync_seconds, SECOND_LOOK_SECONDS)
         try:
             async with asyncio.timeout(seconds):
                 await self._poke.wait()
@@ -127,7 +131,8 @@ class ChildWorker:
             except AtollError as error:
                 self._context.metrics.steps.labels(name, "failed").inc()
                 log.warning("%s/%s: %s failed: %s", self._fleet, self._name, name, error)
-                if isinstance(error, Terminal) and not isinstance(error, Refused):
+                if not isinstance(error, Refused):
+                    # The child is not as it was seen: the rest of the steps may be wrong by now.
                     break
             else:
                 self._context.metrics.steps.labels(name, "done").inc()
@@ -194,9 +199,7 @@ class ChildWorker:
         if self._member is None or view.refused is not None:
             return view
         try:
-            if pinned:
-                await self._member.require_identity(pinned)
-            member = await self._member.observe(seconds=self._context.settings.observe_seconds)
+            member = await self._ask(self._member, pinned)
         except IdentityMismatch as error:
             return replace(view, refused=(error.reason, str(error)))
         except Refused as error:
@@ -211,6 +214,17 @@ class ChildWorker:
         self._silent, self._silent_since = 0, None
         self._last = member
         return replace(view, member=member)
+
+    async def _ask(self, client: MemberClient, pinned: str) -> MemberView:
+        """Ask who is there, and then for everything, within one time-out: a silent child must show soon."""
+        seconds = self._context.settings.observe_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                if pinned:
+                    await client.require_identity(pinned)
+                return await client.observe(seconds=seconds)
+        except TimeoutError:
+            raise Unreachable(f"{client.connection.server} did not answer within {seconds:g} s") from None
 
 
 def _is_moving(cluster: ObservedCluster) -> bool:

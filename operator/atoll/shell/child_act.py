@@ -47,7 +47,8 @@ class ChildHands:
                 await self._publish(body)
             case ApplyMemberObject():
                 store = (await self._pinned(body, member)).store
-                await store.apply(thaw(step.body), FIELD_MANAGER)
+                body = thaw(step.body)
+                await (store.create(body) if step.must_be_new else store.apply(body, FIELD_MANAGER))
             case DeleteMemberObject():
                 store = (await self._pinned(body, member)).store
                 await store.delete(_kind(step.kind), step.namespace or None, step.name, uid=step.uid)

@@ -38,7 +38,7 @@ class Settings:
     """How often our own objects are listed anew, in case a watch lost an event."""
     operation_seconds: float = 0.5
     """How often a child is looked at while long work is under way."""
-    observe_seconds: float = 5.0
+    observe_seconds: float = 4.0
     """How long a child may take to answer before it counts as silent."""
     debounce_seconds: float = 0.1
     """How long to wait for more events before deciding; twenty changes are one decision."""

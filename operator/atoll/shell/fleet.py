@@ -15,7 +15,7 @@ from atoll.fleet.plan import ApplyMemberObject, DeleteMemberObject, Plan
 from .cache import Cache
 from .child import ChildWorker
 from .context import Context
-from .covering import covers
+from .covering import Covering
 from .gather import Gatherer
 from .hub_act import HubHands
 from .wakeups import Wakeup
@@ -36,6 +36,7 @@ class FleetWorker:
         self._cache = cache
         self._gather = Gatherer(context, cache, name)
         self._hands = HubHands(context, cache, name)
+        self._covers = Covering()
         self._views: dict[str, ChildView] = {}
         self._workers: dict[str, ChildWorker] = {}
         self._busy_since: dict[str, datetime] = {}
@@ -82,7 +83,8 @@ class FleetWorker:
         now = self._context.clock.now()
         views = dict(self._views)
         fleet = await self._gather.build(views, dict(self._busy_since))
-        decision = decide(fleet, now, covers=covers)
+        self._covers.begin()
+        decision = decide(fleet, now, covers=self._covers)
         plan = decision.plan
         self._note_busy(plan, now)
         wrote, failed = await self._act(plan)

@@ -1,0 +1,1 @@
+"""Benchmarks: each file measures one thing beside a peer or a physical bound of the same run."""

@@ -1,0 +1,77 @@
+"""`python -m tests.faults`: the crash lane."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Final
+
+from .lane import Lane, LearningFailed
+from .ledger import build_summary, build_table, write_ledger
+from .sites import list_plans, parse_plan
+
+DEFAULT_KILLS: Final = 10
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("--all", action="store_true", help="every site, every side, once")
+    parser.add_argument("--seed", type=int, default=1, help="order of the plans")
+    parser.add_argument("--minutes", type=float, default=5.0, help="how long to go on without --all")
+    parser.add_argument("--kills-per-run", type=int, default=DEFAULT_KILLS)
+    parser.add_argument("--replay", type=Path, action="append", default=[], help="carry out the plans of a file alone")
+    parser.add_argument("--one-by-one", action="store_true", help="with --replay: each plan in a run of its own")
+    parser.add_argument("--folder", type=Path, help="where to work (default: a new temporary folder)")
+    parser.add_argument("--write-ledger", action="store_true", help="write the result into docs/reliability.md")
+    return parser.parse_args()
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
+
+
+async def run(arguments: argparse.Namespace) -> int:
+    """Run the lane; return the exit code."""
+    started = time.monotonic()
+    root = arguments.folder or Path(tempfile.mkdtemp(prefix="atoll-faults-"))
+    async with Lane(root, say) as lane:
+        try:
+            sites = await lane.learn(2 if arguments.all else 1)
+        except LearningFailed as error:
+            print(error)
+            return 1
+        if arguments.replay:
+            for path in arguments.replay:
+                plans = [parse_plan(data) for data in json.loads(path.read_text(encoding="utf-8"))["plans"]]
+                for group in [[plan] for plan in plans] if arguments.one_by_one else [plans]:
+                    result = await lane.kill(group)
+                    say(f"{path.name} {group if arguments.one_by_one else ''}: {len(result.fired)} kills")
+                    print("\n".join(result.violations) or "same end", flush=True)
+        else:
+            until = float("inf") if arguments.all else started + arguments.minutes * 60
+            plans = list_plans(sites)
+            say(f"{len(sites)} sites, {len(plans)} plans, seed {arguments.seed}")
+            await lane.kill_everywhere(plans, seed=arguments.seed, kills_per_run=arguments.kills_per_run, until=until)
+    tally = lane.tally
+    print("\n".join(["", *build_table(tally), "", build_summary(tally)]))
+    for plan in sorted(tally.not_reached):
+        print(f"not reached: {plan}")
+    for path in tally.found:
+        print(f"failed: --replay {path}")
+    if arguments.write_ledger:
+        head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
+        what = "all" if arguments.all else f"slice, seed {arguments.seed}"
+        write_ledger(tally, commit=head.stdout.strip(), day=time.strftime("%Y-%m-%d"), what=what)
+    return 1 if tally.failed_runs else 0
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(run(parse_arguments())))

@@ -1,0 +1,212 @@
+"""A lane: one management plane, a fault-free run to learn from, and then run after run with kills."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Self
+
+from atoll.embedded.binaries import FoundBinaries
+from atoll.embedded.home import MANAGEMENT_ID, Home
+from atoll.embedded.lifecycle import get_binaries
+from atoll.embedded.management import connect, ensure_plane, furnish, write_kubeconfigs
+from atoll.embedded.operator_process import home_of
+from atoll.kube.store import Store
+from atoll.planes.planes import Planes
+from atoll.shell.context import SystemClock
+from atoll.toolchain import Sources, Toolchain
+
+from . import workload
+from .digest import Json
+from .fleet_run import FleetRun, RunResult
+from .sites import Plan, Site
+
+FOUND: Final = Path(__file__).parent / "found"
+TRIES: Final = 4
+"""How many runs a plan gets to come to its site; how often a status is written depends on the time that things take."""
+
+
+class Silent:
+    """Tells nobody."""
+
+    def begin(self, name: str, text: str) -> None:
+        """A step begins."""
+
+    def done(self, name: str, text: str) -> None:
+        """A step is done."""
+
+
+class LearningFailed(Exception):
+    """Not even the fault-free run went well."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a lane has shown so far."""
+
+    sites: tuple[Site, ...] = ()
+    fired: Counter[Plan] = field(default_factory=Counter)
+    failed: set[Plan] = field(default_factory=set)
+    not_reached: set[Plan] = field(default_factory=set)
+    runs: int = 0
+    failed_runs: int = 0
+    restarts: int = 0
+    write_sites: int = 0
+    audited: int = 0
+    unanswered: int = 0
+    samples: int = 0
+    seconds: float = 0.0
+    found: list[Path] = field(default_factory=list)
+
+
+class Lane:
+    """Runs fleets one after another on one management plane."""
+
+    def __init__(self, root: Path, say: Callable[[str], None]) -> None:
+        """`root` is made and removed by the lane."""
+        self.tally = Tally()
+        self._root = root
+        self._say = say
+        self._home: Home = home_of(root / "hub")
+        self._clock = SystemClock()
+        self._toolchain = Toolchain(Sources.from_environ(os.environ))
+        self._planes = Planes(self._home.root, FoundBinaries(self._toolchain), clock=self._clock)
+        self._store: Store | None = None
+        self._wanted: dict[str, Json] | None = None
+        self._number = 0
+        self._keep = False
+
+    async def __aenter__(self) -> Self:
+        get_binaries(self._toolchain, [workload.OLD, workload.NEW], Silent())
+        try:
+            await ensure_plane(self._planes, self._clock, audit=True)
+            self._store = connect(self._planes.kubeconfig(MANAGEMENT_ID))
+            await furnish(self._store)
+            await write_kubeconfigs(self._planes, self._store, self._home)
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._store is not None:
+            await self._store.close()
+        await self._planes.remove(MANAGEMENT_ID)
+        if not self._keep:
+            shutil.rmtree(self._root)
+
+    async def learn(self, runs: int) -> tuple[Site, ...]:
+        """Run without faults; return all sites. A second run proves that the end state is the same each time."""
+        sites: dict[Site, None] = {}
+        for _ in range(runs):
+            result, folder = await self._run((), self._wanted)
+            if result.violations:
+                self._keep = True
+                raise LearningFailed(f"the fault-free run in {folder} failed:\n" + "\n".join(result.violations))
+            self._wanted = self._wanted or result.digests
+            sites.update(dict.fromkeys(result.log.sites))
+            self._say(f"fault-free run: {len(result.log.sites)} sites in {result.seconds:.0f} s")
+            await self._tidy(folder)
+        self.tally.sites = tuple(sites)
+        return self.tally.sites
+
+    async def kill_everywhere(
+        self, plans: Iterable[Plan], *, seed: int, kills_per_run: int, until: float = float("inf")
+    ) -> None:
+        """Carry out plans, several in each run, until all are done or the (monotonic) time is up."""
+        chance = random.Random(seed)
+        waiting = list(plans)
+        chance.shuffle(waiting)
+        tries: Counter[Plan] = Counter()
+        longest = 0.0
+        while waiting and time.monotonic() + longest < until:
+            chosen = choose_plans(waiting, kills_per_run)
+            result = await self.kill(chosen)
+            longest = max(longest, result.seconds * 1.1)
+            tries.update(chosen)
+            done = set(result.fired)
+            waiting = [plan for plan in waiting if plan not in done]
+            hopeless = {plan for plan in chosen if plan not in done and tries[plan] >= TRIES}
+            self.tally.not_reached |= hopeless
+            # What was not reached waits at the end: other runs may come by there.
+            later = [plan for plan in waiting if plan in set(chosen) and plan not in hopeless]
+            waiting = [plan for plan in waiting if plan not in set(chosen)] + later
+            self._say(self._describe(result, len(chosen), len(waiting)))
+
+    async def kill(self, plans: Sequence[Plan]) -> RunResult:
+        """Carry out plans in one run, and keep what fails."""
+        assert self._wanted is not None, "learn first"
+        result, folder = await self._run(plans, self._wanted)
+        tally = self.tally
+        tally.fired.update(result.fired)
+        tally.restarts += len(result.fired)
+        if result.violations:
+            tally.failed_runs += 1
+            tally.failed |= set(result.fired)
+            tally.found.append(self._write_found(plans, result, folder))
+        await self._tidy(folder)
+        return result
+
+    async def _run(self, plans: Sequence[Plan], wanted: dict[str, Json] | None) -> tuple[RunResult, Path]:
+        assert self._store is not None, "use as a context manager"
+        self._number += 1
+        folder = self._root / f"run-{self._number:04}"
+        fleet = f"crash-{self._number:04}"
+        result = await FleetRun(self._store, self._home.root, folder, fleet, plans).run(wanted)
+        tally = self.tally
+        tally.runs += 1
+        tally.samples += result.samples
+        tally.seconds += result.seconds
+        if result.audit is not None:
+            tally.write_sites += result.audit.sites
+            tally.audited += result.audit.logged
+            tally.unanswered += result.audit.unanswered
+        return result, folder
+
+    async def _tidy(self, folder: Path) -> None:
+        """Remove what a run has left: nothing after a good one, but a failed one may have left its plane running."""
+        planes = Planes(folder / "home", FoundBinaries(self._toolchain), clock=self._clock)
+        left = [path.name for path in (folder / "home" / "planes").glob("[0-9a-z]*")]
+        for plane in left:
+            await planes.remove(plane)
+        if not self._keep:
+            shutil.rmtree(folder)
+
+    def _write_found(self, plans: Sequence[Plan], result: RunResult, folder: Path) -> Path:
+        FOUND.mkdir(exist_ok=True)
+        name = f"{time.strftime('%Y%m%dt%H%M%S')}-{self._number:04}"
+        path = FOUND / f"{name}.json"
+        content = {
+            "plans": [plan.to_json() for plan in plans],
+            "fired": [plan.to_json() for plan in result.fired],
+            "violations": result.violations,
+        }
+        path.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        for log in ("operator.log", "sites.log"):
+            if (folder / log).exists():
+                shutil.copy(folder / log, FOUND / f"{name}.{log}")
+        return path
+
+    def _describe(self, result: RunResult, chosen: int, waiting: int) -> str:
+        verdict = f"FAILED: {result.violations[0]:.200}" if result.violations else "same end"
+        return (
+            f"run {self._number}: {len(result.fired)} of {chosen} kills in {result.seconds:.0f} s, {verdict}; "
+            f"{waiting} plans to go"
+        )
+
+
+def choose_plans(waiting: Sequence[Plan], number: int) -> list[Plan]:
+    """Choose the plans of a run: the first in line, and one side of each site at most."""
+    chosen: dict[Site, Plan] = {}
+    for plan in waiting:
+        if len(chosen) == number:
+            break
+        chosen.setdefault(plan.site, plan)
+    return list(chosen.values())
