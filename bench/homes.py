@@ -17,10 +17,11 @@ from atoll.kube.connect import Connection
 from atoll.kube.kinds import Kind, kind_of
 from atoll.kube.store import Store
 from tests.support.home import TestHome, open_home
-from tests.support.manifests import Json, fleet_namespace
+from tests.support.manifests import Json, fleet_namespace, tenant
 
 WRITERS: Final = 8
 WRITER: Final = "bench"
+TENANT: Final[Kind] = kind_of(tenant("any"))
 WRITES: Final = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 QUIET: Final = "3600"
 """Seconds between looks at children: a look must not fall into a measurement."""
@@ -29,25 +30,29 @@ QUIET: Final = "3600"
 @contextlib.contextmanager
 def open_bench_home(*arguments: str) -> Iterator[TestHome]:
     """Bring up a home with an empty fleet, and down again."""
-    with tempfile.TemporaryDirectory(prefix="atoll-bench-") as folder:
-        with open_home(Path(folder) / "home", "--audit", *arguments) as home:
-            home.apply(fleet_namespace())
-            yield home
+    with (
+        tempfile.TemporaryDirectory(prefix="atoll-bench-") as folder,
+        open_home(Path(folder) / "home", "--audit", *arguments) as home,
+    ):
+        home.apply(fleet_namespace())
+        yield home
 
 
-def write_all(home: TestHome, calls: Iterable[tuple[Kind, str, Mapping[str, Any]]]) -> None:
+def write_all(home: TestHome, calls: Iterable[tuple[Kind, str, Mapping[str, Any]]], *, writers: int = WRITERS) -> None:
     """Merge-patch many objects of the fleet, some at a time."""
-    asyncio.run(_write_all(home, [("patch", *call) for call in calls]))
+    asyncio.run(_write_all(home, [("patch", *call) for call in calls], writers))
 
 
 def create_all(home: TestHome, bodies: Iterable[Json]) -> None:
     """Create many objects, some at a time."""
-    asyncio.run(_write_all(home, [("create", kind_of(body), body["metadata"]["name"], body) for body in bodies]))
+    asyncio.run(
+        _write_all(home, [("create", kind_of(body), body["metadata"]["name"], body) for body in bodies], WRITERS)
+    )
 
 
-async def _write_all(home: TestHome, calls: list[tuple[str, Kind, str, Mapping[str, Any]]]) -> None:
+async def _write_all(home: TestHome, calls: list[tuple[str, Kind, str, Mapping[str, Any]]], writers: int) -> None:
     waiting = iter(calls)
-    async with Store(Connection.from_kubeconfig(home.kubeconfig.read_text()), concurrency=WRITERS) as store:
+    async with Store(Connection.from_kubeconfig(home.kubeconfig.read_text()), concurrency=writers) as store:
 
         async def write() -> None:
             for verb, kind, name, body in waiting:
@@ -58,7 +63,7 @@ async def _write_all(home: TestHome, calls: list[tuple[str, Kind, str, Mapping[s
                         await store.create(dict(body), manager=WRITER)
 
         async with asyncio.TaskGroup() as group:
-            for _ in range(WRITERS):
+            for _ in range(writers):
                 group.create_task(write())
 
 

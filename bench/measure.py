@@ -45,7 +45,9 @@ class Report:
         """Print a line of context."""
         print(f"    {text}", flush=True)
 
-    def row(self, what: str, ours: str, beside: str = "", *, ratio: float | None = None, aim: float | None = None) -> None:
+    def row(
+        self, what: str, ours: str, beside: str = "", *, ratio: float | None = None, aim: float | None = None
+    ) -> None:
         """Print one result; with an aim, `ratio` must not exceed it."""
         shown = "" if ratio is None else f"{number(ratio)} ×"
         verdict = ""

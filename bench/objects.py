@@ -13,11 +13,10 @@ from typing import Final
 
 import psutil
 
-from atoll.kube.kinds import Kind, kind_of
 from tests.support.home import TestHome
 from tests.support.manifests import environment, tenant
 
-from .homes import QUIET, Audit, count_writes, create_all, environment_of, open_bench_home, write_all
+from .homes import QUIET, TENANT, Audit, count_writes, create_all, environment_of, open_bench_home, write_all
 from .measure import Report, Spread, contaminated_by_load, cpu_seconds, ratios, resident_bytes, until
 
 FEW: Final = 100
@@ -25,7 +24,6 @@ MANY: Final = 1000
 EVENTS: Final = 1000
 PAIRS: Final = 5
 PEER: Final = Path(__file__).with_name("peer_kopf.py")
-TENANT: Final[Kind] = kind_of(tenant("any"))
 
 
 def run(report: Report) -> None:
@@ -48,7 +46,11 @@ def _weigh(report: Report, home: TestHome, operator: psutil.Process) -> None:
     seconds = _fill(home, FEW, MANY)
     many = resident_bytes(operator.pid)
     each = (many - few) / (MANY - FEW)
-    report.row(f"memory at {MANY} objects", f"{many / 2**20:.0f} MiB", f"at none {empty / 2**20:.0f}, at {FEW} {few / 2**20:.0f}")
+    report.row(
+        f"memory at {MANY} objects",
+        f"{many / 2**20:.0f} MiB",
+        f"at none {empty / 2**20:.0f}, at {FEW} {few / 2**20:.0f}",
+    )
     report.row("memory per object, by difference", f"{each / 1024:.1f} KiB", "a body as dicts: about 9.5 KiB")
     report.row(f"from {FEW} to {MANY} tenants settled", f"{seconds:.1f} s", f"{(MANY - FEW) / seconds:.0f} a second")
 

@@ -11,7 +11,14 @@ from atoll.api import convert
 from atoll.decision import Decision, decide
 from atoll.fleet.cluster import ObservedCluster, OperationProgress, OperationState, Presence, ProviderInfo
 from atoll.fleet.observed import CheckResult, ChildView, MemberView, Verification
-from atoll.fleet.plan import ApplyMemberObject, PublishKubeconfig, SetFinalizer, StartOperation, VerifyMember, WriteStatus
+from atoll.fleet.plan import (
+    ApplyMemberObject,
+    PublishKubeconfig,
+    SetFinalizer,
+    StartOperation,
+    VerifyMember,
+    WriteStatus,
+)
 from atoll.fleet.snapshot import Fleet
 from atoll.fleet.values import Version, thaw
 from atoll.kube.compare import covers
@@ -103,7 +110,11 @@ class World:
         if isinstance(step, StartOperation):
             version = Version.parse(step.operation.to_version)
             done = OperationProgress(
-                id=step.operation.id, type=step.operation.type, state=OperationState.SUCCEEDED, steps_done=8, steps_total=8
+                id=step.operation.id,
+                type=step.operation.type,
+                state=OperationState.SUCCEEDED,
+                steps_done=8,
+                steps_total=8,
             )
             cluster = ObservedCluster(
                 presence=Presence.PRESENT, version=str(version), endpoint="https://127.0.0.1:1", operation=done

@@ -14,9 +14,12 @@ from typing import Final
 
 from .lane import Lane, LearningFailed
 from .ledger import build_summary, build_table, write_ledger
+from .plants import PLANTS
 from .sites import list_plans, parse_plan
 
-DEFAULT_KILLS: Final = 10
+DEFAULT_KILLS: Final = 16
+DEFAULT_FLEETS: Final = 2
+"""A run waits for most of its time."""
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -26,8 +29,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="order of the plans")
     parser.add_argument("--minutes", type=float, default=5.0, help="how long to go on without --all")
     parser.add_argument("--kills-per-run", type=int, default=DEFAULT_KILLS)
+    parser.add_argument("--fleets", type=int, default=DEFAULT_FLEETS, help="runs at a time")
     parser.add_argument("--replay", type=Path, action="append", default=[], help="carry out the plans of a file alone")
     parser.add_argument("--one-by-one", action="store_true", help="with --replay: each plan in a run of its own")
+    parser.add_argument("--plants", action="store_true", help="see that planted bugs are found")
     parser.add_argument("--folder", type=Path, help="where to work (default: a new temporary folder)")
     parser.add_argument("--write-ledger", action="store_true", help="write the result into docs/reliability.md")
     return parser.parse_args()
@@ -36,6 +41,12 @@ def parse_arguments() -> argparse.Namespace:
 def say(line: str) -> None:
     """Print a line at once."""
     print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
+
+
+def read_commit() -> str:
+    """Return the short name of the commit that is checked out, and whether there are changes beside it."""
+    argv = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
 
 
 async def run(arguments: argparse.Namespace) -> int:
@@ -50,16 +61,28 @@ async def run(arguments: argparse.Namespace) -> int:
             return 1
         if arguments.replay:
             for path in arguments.replay:
-                plans = [parse_plan(data) for data in json.loads(path.read_text(encoding="utf-8"))["plans"]]
-                for group in [[plan] for plan in plans] if arguments.one_by_one else [plans]:
+                found = [parse_plan(data) for data in json.loads(path.read_text(encoding="utf-8"))["plans"]]
+                for group in [[plan] for plan in found] if arguments.one_by_one else [found]:
                     result = await lane.kill(group)
                     say(f"{path.name} {group if arguments.one_by_one else ''}: {len(result.fired)} kills")
                     print("\n".join(result.violations) or "same end", flush=True)
+        elif arguments.plants:
+            seen = {name: await lane.try_plant(name) for name in PLANTS}
+            for name, (plan, violations) in seen.items():
+                print(f"{name}: {PLANTS[name].about}; {plan.side} {plan.site.signature}")
+                print("    " + (violations[0][:200] if violations else "NOT SEEN"))
+            return 0 if all(violations for _, violations in seen.values()) else 1
         else:
             until = float("inf") if arguments.all else started + arguments.minutes * 60
             plans = list_plans(sites)
             say(f"{len(sites)} sites, {len(plans)} plans, seed {arguments.seed}")
-            await lane.kill_everywhere(plans, seed=arguments.seed, kills_per_run=arguments.kills_per_run, until=until)
+            await lane.kill_everywhere(
+                plans,
+                seed=arguments.seed,
+                kills_per_run=arguments.kills_per_run,
+                fleets=arguments.fleets,
+                until=until,
+            )
     tally = lane.tally
     print("\n".join(["", *build_table(tally), "", build_summary(tally)]))
     for plan in sorted(tally.not_reached):
@@ -67,9 +90,8 @@ async def run(arguments: argparse.Namespace) -> int:
     for path in tally.found:
         print(f"failed: --replay {path}")
     if arguments.write_ledger:
-        head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
         what = "all" if arguments.all else f"slice, seed {arguments.seed}"
-        write_ledger(tally, commit=head.stdout.strip(), day=time.strftime("%Y-%m-%d"), what=what)
+        write_ledger(tally, commit=read_commit(), day=time.strftime("%Y-%m-%d"), what=what)
     return 1 if tally.failed_runs else 0
 
 

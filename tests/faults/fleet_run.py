@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 import time
@@ -16,6 +17,7 @@ from typing import Any, Final
 from atoll.api.identity import build_service_account_username
 from atoll.embedded.management import OPERATOR_ACCOUNT, SYSTEM_NAMESPACE
 from atoll.errors import AtollError
+from atoll.fleet.conditions import find
 from atoll.kube.kinds import (
     ATOLL_KINDS,
     CHILD_CLUSTER,
@@ -72,12 +74,16 @@ class RunResult:
 class FleetRun:
     """One fleet, its operator and its harness."""
 
-    def __init__(self, hub: Store, hub_home: Path, folder: Path, fleet: str, plans: Sequence[Plan]) -> None:
-        """`folder` is made for this run alone; what is left in it tells what happened."""
+    def __init__(
+        self, hub: Store, hub_home: Path, source: Path, folder: Path, fleet: str, plans: Sequence[Plan], plant: str
+    ) -> None:
+        """`folder` is made for this run alone; what is left in it tells what happened. `source`: the code to run."""
         self._hub = hub
         self._hub_home = hub_home
         self._folder = folder.resolve()
         self._fleet = fleet
+        self._source = source
+        self._plant = plant
         self._trouble = ""
         self._stopping = False
         self._process: asyncio.subprocess.Process | None = None
@@ -153,10 +159,7 @@ class FleetRun:
         return not children and not sample(self._folder / "home") and not self._list_planes()
 
     def _list_planes(self) -> list[str]:
-        planes = self._folder / "home" / "planes"
-        return (
-            sorted(path.name for path in planes.iterdir() if not path.name.startswith(".")) if planes.is_dir() else []
-        )
+        return sorted(path.name for path in (self._folder / "home" / "planes").glob("[!.]*"))
 
     async def _all_ready(self, version: str) -> bool:
         bodies = [
@@ -177,12 +180,13 @@ class FleetRun:
 
     async def _settle(self, phase: str, wanted: Json | None) -> Json:
         """Wait until nothing is written any more, and return the end state; a state that differs gets more time."""
-        for _ in range(SETTLE_TRIES):
+        tries = 0
+        while True:
             await self._within(PHASE_SECONDS, f"quiet after {phase}", self._quiet())
             digest = await self._digest(phase)
-            if wanted is None or digest == wanted:
-                break
-        return digest
+            tries += 1
+            if wanted is None or digest == wanted or tries == SETTLE_TRIES:
+                return digest
 
     async def _quiet(self) -> None:
         log = self._folder / "sites.log"
@@ -263,7 +267,7 @@ class FleetRun:
         for kind in ATOLL_KINDS:
             for body in await self._hub.list(kind, self._fleet):
                 status = body.get("status") or {}
-                ready = next((entry for entry in status.get("conditions", ()) if entry["type"] == "Ready"), {})
+                ready = find(status, "Ready")
                 text = f"{ready.get('status')} {ready.get('reason')} {ready.get('message')} {status.get('state', '')}"
                 lines.append(f"{kind.kind}/{body['metadata']['name']}: {text} {status.get('operation', '')}")
         return "; ".join(lines) or "nothing there"
@@ -294,7 +298,7 @@ class FleetRun:
 
     async def _keep(self) -> None:
         kills = 0
-        while not self._stopping:
+        while True:
             self._process = await self._start()
             code = await self._process.wait()
             if self._stopping:
@@ -314,10 +318,12 @@ class FleetRun:
                 f"--folder={self._folder}",
                 f"--kubeconfig={self._hub_home / 'operator.kubeconfig'}",
                 f"--fleet={self._fleet}",
+                *([f"--plant={self._plant}"] if self._plant else []),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                cwd=REPOSITORY,
+                cwd=self._source,
+                env={**os.environ, "PYTHONPATH": str(self._source / "operator")},
             )
 
     async def _remove_namespace(self) -> None:

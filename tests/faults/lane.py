@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import random
@@ -13,11 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
+from atoll.api.identity import REQUESTED_BY
 from atoll.embedded.binaries import FoundBinaries
 from atoll.embedded.home import MANAGEMENT_ID, Home
 from atoll.embedded.lifecycle import get_binaries
 from atoll.embedded.management import connect, ensure_plane, furnish, write_kubeconfigs
 from atoll.embedded.operator_process import home_of
+from atoll.kube.kinds import CLUSTER_SET
 from atoll.kube.store import Store
 from atoll.planes.planes import Planes
 from atoll.shell.context import SystemClock
@@ -25,7 +28,8 @@ from atoll.toolchain import Sources, Toolchain
 
 from . import workload
 from .digest import Json
-from .fleet_run import FleetRun, RunResult
+from .fleet_run import REPOSITORY, FleetRun, RunResult
+from .plants import PLANTS, choose_kill
 from .sites import Plan, Site
 
 FOUND: Final = Path(__file__).parent / "found"
@@ -55,15 +59,27 @@ class Tally:
     fired: Counter[Plan] = field(default_factory=Counter)
     failed: set[Plan] = field(default_factory=set)
     not_reached: set[Plan] = field(default_factory=set)
+    left: int = 0
+    """Plans that nobody has tried, or that wait for another try."""
     runs: int = 0
     failed_runs: int = 0
-    restarts: int = 0
     write_sites: int = 0
     audited: int = 0
     unanswered: int = 0
     samples: int = 0
     seconds: float = 0.0
     found: list[Path] = field(default_factory=list)
+
+    def add(self, result: RunResult) -> None:
+        """Count a run."""
+        self.runs += 1
+        self.seconds += result.seconds
+        self.samples += result.samples
+        self.fired.update(result.fired)
+        if result.audit is not None:
+            self.write_sites += result.audit.sites
+            self.audited += result.audit.logged
+            self.unanswered += result.audit.unanswered
 
 
 class Lane:
@@ -74,6 +90,7 @@ class Lane:
         self.tally = Tally()
         self._root = root
         self._say = say
+        self._source = root / "source"
         self._home: Home = home_of(root / "hub")
         self._clock = SystemClock()
         self._toolchain = Toolchain(Sources.from_environ(os.environ))
@@ -84,12 +101,18 @@ class Lane:
         self._keep = False
 
     async def __aenter__(self) -> Self:
+        # The code under test is a copy: whoever edits a file during the hour must not change it between two restarts.
+        for part in ("operator", "tests"):
+            shutil.copytree(
+                REPOSITORY / part, self._source / part, ignore=shutil.ignore_patterns("__pycache__", "found")
+            )
         get_binaries(self._toolchain, [workload.OLD, workload.NEW], Silent())
         try:
             await ensure_plane(self._planes, self._clock, audit=True)
             self._store = connect(self._planes.kubeconfig(MANAGEMENT_ID))
             await furnish(self._store)
             await write_kubeconfigs(self._planes, self._store, self._home)
+            await self._wait_for_policies(self._store)
         except BaseException:
             await self.__aexit__()
             raise
@@ -101,6 +124,19 @@ class Lane:
         await self._planes.remove(MANAGEMENT_ID)
         if not self._keep:
             shutil.rmtree(self._root)
+
+    async def _wait_for_policies(self, store: Store) -> None:
+        """Wait until an admission policy is at work, which takes the API server some seconds."""
+        fleet = "crash-0000"
+        cluster_set, *_ = workload.build_fleet(fleet)
+        await store.create(workload.build_namespace(fleet))
+        async with asyncio.timeout(60):
+            while True:
+                found = await store.create(cluster_set)
+                await store.delete(CLUSTER_SET, fleet, workload.SET, uid=found["metadata"]["uid"])
+                if REQUESTED_BY in found["metadata"].get("annotations", {}):
+                    return
+                await asyncio.sleep(0.5)
 
     async def learn(self, runs: int) -> tuple[Site, ...]:
         """Run without faults; return all sites. A second run proves that the end state is the same each time."""
@@ -118,35 +154,39 @@ class Lane:
         return self.tally.sites
 
     async def kill_everywhere(
-        self, plans: Iterable[Plan], *, seed: int, kills_per_run: int, until: float = float("inf")
+        self, plans: Iterable[Plan], *, seed: int, kills_per_run: int, fleets: int = 1, until: float = float("inf")
     ) -> None:
         """Carry out plans, several in each run, until all are done or the (monotonic) time is up."""
-        chance = random.Random(seed)
         waiting = list(plans)
-        chance.shuffle(waiting)
+        random.Random(seed).shuffle(waiting)
         tries: Counter[Plan] = Counter()
-        longest = 0.0
-        while waiting and time.monotonic() + longest < until:
-            chosen = choose_plans(waiting, kills_per_run)
-            result = await self.kill(chosen)
-            longest = max(longest, result.seconds * 1.1)
-            tries.update(chosen)
-            done = set(result.fired)
-            waiting = [plan for plan in waiting if plan not in done]
-            hopeless = {plan for plan in chosen if plan not in done and tries[plan] >= TRIES}
-            self.tally.not_reached |= hopeless
-            # What was not reached waits at the end: other runs may come by there.
-            later = [plan for plan in waiting if plan in set(chosen) and plan not in hopeless]
-            waiting = [plan for plan in waiting if plan not in set(chosen)] + later
-            self._say(self._describe(result, len(chosen), len(waiting)))
+        longest = 60.0 + 3 * kills_per_run
+
+        async def work() -> None:
+            nonlocal longest
+            while waiting and time.monotonic() + longest < until:
+                chosen = choose_plans(waiting, kills_per_run)
+                for plan in chosen:
+                    waiting.remove(plan)
+                result = await self.kill(chosen)
+                longest = max(longest, result.seconds)
+                tries.update(chosen)
+                missed = [plan for plan in chosen if plan not in set(result.fired)]
+                # What was not reached waits at the end: later runs may come by there.
+                waiting.extend(plan for plan in missed if tries[plan] < TRIES)
+                self.tally.not_reached |= {plan for plan in missed if tries[plan] >= TRIES}
+                self._say(self._describe(result, len(chosen), len(waiting)))
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(fleets):
+                group.create_task(work())
+        self.tally.left = len(waiting)
 
     async def kill(self, plans: Sequence[Plan]) -> RunResult:
         """Carry out plans in one run, and keep what fails."""
         assert self._wanted is not None, "learn first"
         result, folder = await self._run(plans, self._wanted)
         tally = self.tally
-        tally.fired.update(result.fired)
-        tally.restarts += len(result.fired)
         if result.violations:
             tally.failed_runs += 1
             tally.failed |= set(result.fired)
@@ -154,20 +194,23 @@ class Lane:
         await self._tidy(folder)
         return result
 
-    async def _run(self, plans: Sequence[Plan], wanted: dict[str, Json] | None) -> tuple[RunResult, Path]:
+    async def try_plant(self, name: str) -> tuple[Plan, list[str]]:
+        """Put a bug into the operator, kill it where that must show, and return what was seen."""
+        plan = choose_kill(PLANTS[name], self.tally.sites)
+        result, folder = await self._run([plan], self._wanted, plant=name)
+        await self._tidy(folder)
+        return plan, result.violations if result.fired == (plan,) else []
+
+    async def _run(
+        self, plans: Sequence[Plan], wanted: dict[str, Json] | None, *, plant: str = ""
+    ) -> tuple[RunResult, Path]:
         assert self._store is not None, "use as a context manager"
         self._number += 1
         folder = self._root / f"run-{self._number:04}"
         fleet = f"crash-{self._number:04}"
-        result = await FleetRun(self._store, self._home.root, folder, fleet, plans).run(wanted)
-        tally = self.tally
-        tally.runs += 1
-        tally.samples += result.samples
-        tally.seconds += result.seconds
-        if result.audit is not None:
-            tally.write_sites += result.audit.sites
-            tally.audited += result.audit.logged
-            tally.unanswered += result.audit.unanswered
+        result = await FleetRun(self._store, self._home.root, self._source, folder, fleet, plans, plant).run(wanted)
+        if not plant:
+            self.tally.add(result)
         return result, folder
 
     async def _tidy(self, folder: Path) -> None:
@@ -181,7 +224,7 @@ class Lane:
 
     def _write_found(self, plans: Sequence[Plan], result: RunResult, folder: Path) -> Path:
         FOUND.mkdir(exist_ok=True)
-        name = f"{time.strftime('%Y%m%dt%H%M%S')}-{self._number:04}"
+        name = f"{time.strftime('%Y%m%dt%H%M%S')}-{folder.name}"
         path = FOUND / f"{name}.json"
         content = {
             "plans": [plan.to_json() for plan in plans],
@@ -197,7 +240,7 @@ class Lane:
     def _describe(self, result: RunResult, chosen: int, waiting: int) -> str:
         verdict = f"FAILED: {result.violations[0]:.200}" if result.violations else "same end"
         return (
-            f"run {self._number}: {len(result.fired)} of {chosen} kills in {result.seconds:.0f} s, {verdict}; "
+            f"run {self.tally.runs}: {len(result.fired)} of {chosen} kills in {result.seconds:.0f} s, {verdict}; "
             f"{waiting} plans to go"
         )
 

@@ -22,6 +22,7 @@ from atoll.shell.run import run_operator
 from atoll.toolchain import Sources, Toolchain
 
 from .lethal import LethalEffects, LethalTransport, Reaper
+from .plants import PLANTS
 from .sites import Where
 
 
@@ -71,7 +72,10 @@ def main() -> None:
     parser.add_argument("--kubeconfig", type=Path, required=True)
     parser.add_argument("--fleet", required=True)
     parser.add_argument("--resync", type=float, default=1.0)
+    parser.add_argument("--plant", choices=sorted(PLANTS))
     arguments = parser.parse_args()
+    if arguments.plant:
+        PLANTS[arguments.plant].put()
     set_up_logging("text")
     asyncio.run(run(arguments))
 

@@ -167,6 +167,9 @@ def _close_bounds(node: Schema) -> None:
 
 
 def _convert_children(found: Schema, node: Schema, defs: Mapping[str, Schema], path: str) -> None:
+    if not found.get("properties", True):
+        # An API server drops the empty map, and every install would differ from what is there.
+        del found["properties"]
     if "properties" in found:
         bare = set(node.get(WITHOUT_DEFAULTS, ()))
         found["properties"] = {
@@ -201,5 +204,7 @@ def _drop_inner_defaults(node: Schema) -> Schema:
 
 def _without_defaults(node: Schema) -> Schema:
     """Drop the defaults of the direct properties."""
+    if "properties" not in node:
+        return node
     bare = {name: {k: v for k, v in child.items() if k != "default"} for name, child in node["properties"].items()}
     return {**node, "properties": bare}

@@ -112,7 +112,7 @@ def _children(
             paused=_pause(cluster_set.paused if cluster_set is not None else None, now),
             detached=child.name in detached,
             # Repairing a drifted object takes a moment; saying so in between would cost two writes more.
-            enforced=not interior.pending or (busy is not None and now - busy < GRACE),
+            enforced=not interior.pending or busy is None or now - busy < GRACE,
             foreign_owner=interior.foreign_owner,
             environments=tuple(sorted({placement.environment for placement in here})),
             tenants=len({placement.tenant for placement in here}),

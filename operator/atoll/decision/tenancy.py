@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from atoll.fleet.decisions import Placement, PlacementDecision, Problem
@@ -23,14 +23,20 @@ class Tenancy:
     interiors: Mapping[str, Interior]
     """By ChildCluster name."""
     problems: tuple[Problem, ...] = ()
+    _by_tenant: Mapping[str, tuple[Placement, ...]] = field(init=False, repr=False, compare=False)
+    _by_cluster: Mapping[str, tuple[Placement, ...]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_tenant", _group(self.placements, lambda placement: placement.tenant))
+        object.__setattr__(self, "_by_cluster", _group(self.placements, lambda placement: placement.cluster))
 
     def of_tenant(self, name: str) -> tuple[Placement, ...]:
         """Return a tenant's placements."""
-        return tuple(placement for placement in self.placements if placement.tenant == name)
+        return self._by_tenant.get(name, ())
 
     def on_cluster(self, name: str) -> tuple[Placement, ...]:
         """Return what stands on a child, leaving or not."""
-        return tuple(placement for placement in self.placements if placement.cluster == name)
+        return self._by_cluster.get(name, ())
 
     def counts_by_cluster(self) -> Mapping[str, int]:
         """Count namespaces by child."""
@@ -44,26 +50,33 @@ def plan_tenancy(fleet: Fleet, placement: PlacementDecision, now: datetime, *, c
     back. So a crash in between forgets nothing, and another operator sees what is meant.
     """
     decided = tuple(_leave_with_tenant(fleet, placement))
-    by_cluster: dict[str, list[Placement]] = {}
-    for item in decided:
-        tenant = fleet.tenant(item.tenant)
-        entries = tenant.status.get("placements", ()) if tenant is not None else ()
-        written = {(entry.get("environment"), entry.get("namespace"), entry.get("cluster")) for entry in entries}
-        if (item.environment, item.namespace, item.cluster) in written:
-            by_cluster.setdefault(item.cluster, []).append(item)
+    written = {
+        (tenant.meta.name, entry.get("environment"), entry.get("namespace"), entry.get("cluster"))
+        for tenant in fleet.tenants
+        for entry in tenant.status.get("placements", ())
+    }
+    standing = (item for item in decided if (item.tenant, item.environment, item.namespace, item.cluster) in written)
+    by_cluster = _group(standing, lambda item: item.cluster)
     frozen = _frozen_tenants(fleet, now)
     interiors = {}
     problems: list[Problem] = []
     for child in fleet.children:
-        here = tuple(by_cluster.get(child.name, ()))
+        here = by_cluster.get(child.name, ())
         compiled, found = _compile(fleet, child, here)
         problems += found
         interiors[child.name] = plan_interior(fleet, child, here, compiled, covers=covers, frozen_tenants=frozen)
     settled: list[Placement] = []
+    by_tenant = _group(decided, lambda item: item.tenant)
     for tenant in fleet.tenants:
-        mine = tuple(item for item in decided if item.tenant == tenant.meta.name)
-        settled += settle_placements(tenant, mine, interiors, fleet)
+        settled += settle_placements(tenant, by_tenant.get(tenant.meta.name, ()), interiors, fleet)
     return Tenancy(placements=tuple(settled), interiors=interiors, problems=tuple(dict.fromkeys(problems)))
+
+
+def _group(items: Iterable[Placement], key: Callable[[Placement], str]) -> Mapping[str, tuple[Placement, ...]]:
+    grouped: dict[str, list[Placement]] = {}
+    for item in items:
+        grouped.setdefault(key(item), []).append(item)
+    return {name: tuple(mine) for name, mine in grouped.items()}
 
 
 def _leave_with_tenant(fleet: Fleet, placement: PlacementDecision) -> list[Placement]:

@@ -65,11 +65,11 @@ def plan_member_objects(
         if observed is not None:
             reason = f"{_name(key)} differs from what is wanted{_for(body)}"
             uid = (observed.get("metadata") or {}).get("uid", "")
-            if key[0] == "RoleBinding" and not covers({"roleRef": body["roleRef"]}, observed) and uid:
+            if key[0] == "RoleBinding" and observed.get("roleRef") != body["roleRef"] and uid:
                 # An API server never changes roleRef: the binding has to be made anew.
                 why = f"{_name(key)} binds another role{_for(body)}"
                 deletes.append(((0, key), _delete(child_name, key, uid, why)))
-        fresh = observed is None and key[0] == "Namespace" and bool(_label(body, TENANT_LABEL))
+        fresh = key[0] == "Namespace" and key[2] not in view.namespaces and bool(_label(body, TENANT_LABEL))
         step = ApplyMemberObject(child=child_name, body=body, reason=reason, must_be_new=fresh)
         applies.append(((_ORDER.get(key[0], 2), key), step))
     return tuple(step for steps in (deletes, applies) for _, step in sorted(steps, key=lambda item: item[0]))

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from atoll.fleet.decisions import Placement
 from atoll.fleet.observed import MemberView
 
-from .metadata import ENVIRONMENT_LABEL, TENANT_LABEL
+from .metadata import ENVIRONMENT_LABEL, MANAGED_BY, MANAGER, TENANT_LABEL
 
 
 def taken_namespaces(placements: Iterable[Placement], view: MemberView) -> tuple[str, ...]:
@@ -19,6 +19,10 @@ def taken_namespaces(placements: Iterable[Placement], view: MemberView) -> tuple
     for placement in placements:
         labels = view.namespaces.get(placement.namespace)
         ours = {TENANT_LABEL: placement.tenant, ENVIRONMENT_LABEL: placement.environment}
-        if labels is not None and any(labels.get(key) != value for key, value in ours.items()):
-            taken.add(placement.namespace)
+        if labels is None or all(labels.get(key) == value for key, value in ours.items()):
+            continue
+        if placement.state == "Placed" and labels.get(MANAGED_BY) == MANAGER:
+            # We made it, and somebody edited its labels: that is drift, and is put right.
+            continue
+        taken.add(placement.namespace)
     return tuple(sorted(taken))

@@ -119,7 +119,8 @@ def _access(child: ChildCluster, view: ChildView | None) -> dict[str, Any]:
     """Return endpoint, Secret and expiry: as seen now, else as they stood."""
     before = child.status
     endpoint = (view.cluster.endpoint if view is not None else "") or before.get("endpoint", "")
-    published = view.published_digest if view is not None else bool(before.get("kubeconfigSecretRef"))
+    # Its name never changes; a Secret that is missing for a moment is published again, and is no news.
+    published = bool(before.get("kubeconfigSecretRef")) or (view is not None and bool(view.published_digest))
     expires = view.cluster.certificates_expire_time if view is not None else None
     written: dict[str, Any] = {}
     if endpoint:
