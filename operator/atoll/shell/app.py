@@ -14,6 +14,7 @@ import kopf
 
 from atoll.errors import AtollError
 from atoll.kube.kinds import ATOLL_KINDS, Kind
+from atoll.ports import Body
 
 from .cache import Cache
 from .context import Context
@@ -150,7 +151,7 @@ class App:
 
     async def _list_everything(self) -> None:
         """List all our kinds before the first decision: half a picture must never be decided on."""
-        found = await asyncio.gather(*(self._context.store.list(kind) for kind in WATCHED))
+        found = await asyncio.gather(*(self._list_kind(kind) for kind in WATCHED))
         now = self._context.clock.now()
         changed: set[str] = set()
         for kind, bodies in zip(WATCHED, found, strict=True):
@@ -158,6 +159,12 @@ class App:
         for fleet in sorted({*changed, *(self._cache.fleets() if not self._listed else ())}):
             self._wake(fleet)
         self._listed = True
+
+    async def _list_kind(self, kind: Kind) -> list[Body]:
+        """List one kind, in the fleets that we serve: that may be all that we are allowed to see."""
+        namespaces: tuple[str | None, ...] = self._context.settings.namespaces or (None,)
+        found = await asyncio.gather(*(self._context.store.list(kind, namespace) for namespace in namespaces))
+        return [body for bodies in found for body in bodies]
 
     async def _relist_for_ever(self) -> None:
         """List anew from time to time: a watch that loses events loses them for minutes, not for ever."""

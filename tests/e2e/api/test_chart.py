@@ -1,32 +1,23 @@
-"""The chart, rendered by helm itself, is accepted by an API server as it is. Needs helm on the PATH."""
+"""The chart, rendered by helm itself, is accepted by an API server as it is."""
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+
+from tests.support.helm import render_chart
 
 from .conftest import NEWEST, Server
 
 pytestmark = pytest.mark.e2e
 
-CHART = Path(__file__).parents[3] / "helm/atoll"
 NAMESPACE = "atoll-system"
 
 
 def render(*args: str, version: str = NEWEST) -> list[dict[str, Any]]:
-    """Render the chart as `helm install` would."""
-    helm = shutil.which("helm")
-    if helm is None:
-        pytest.skip("helm is not on the PATH, so the chart was not rendered")
-    argv = [helm, "template", "rel", str(CHART), "--namespace", NAMESPACE, f"--kube-version={version}", *args]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    return [body for body in yaml.safe_load_all(done.stdout) if body]
+    """Render the chart as `helm install rel` would."""
+    return render_chart(*args, release="rel", namespace=NAMESPACE, version=version)
 
 
 def of_kind(bodies: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
