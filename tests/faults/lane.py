@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
-from atoll.api.identity import REQUESTED_BY
 from atoll.embedded.binaries import FoundBinaries
 from atoll.embedded.home import MANAGEMENT_ID, Home
 from atoll.embedded.lifecycle import get_binaries
 from atoll.embedded.management import connect, ensure_plane, furnish, write_kubeconfigs
 from atoll.embedded.operator_process import home_of
+from atoll.fleet.names import REQUESTED_BY
 from atoll.kube.kinds import CLUSTER_SET
 from atoll.kube.store import Store
 from atoll.planes.planes import Planes

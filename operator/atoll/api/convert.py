@@ -13,6 +13,7 @@ from typing import Any
 from atoll.errors import BadInput
 from atoll.fleet import observed, spec, values
 from atoll.fleet.cluster import OperationType
+from atoll.fleet.names import ROLLOUT_ANNOTATION
 
 from . import childcluster, clusterset, environment, meta, regime, rollout, tenant
 from .parse import parse_as
@@ -20,8 +21,6 @@ from .providers import PROVIDERS, ProviderBlocks
 from .upgrade import Gate, Upgrade, Wave
 
 Body = Mapping[str, Any]
-
-ROLLOUT_ANNOTATION = "atoll.dev/rollout"
 
 
 def convert_cluster_set(body: Body) -> spec.ClusterSet:

@@ -5,17 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-FLEET_LABEL: Final = "atoll.dev/fleet"
-"""On a namespace, with the value "true": the namespace is a fleet."""
-CONFIRM_DELETION: Final = "atoll.dev/confirm-deletion"
-"""On a protected object, with its own name as value: it may be deleted."""
-ABANDON: Final = "atoll.dev/abandon"
-"""On a ChildCluster: skip what an unreachable cluster holds up."""
-TAKE_OVER: Final = "atoll.dev/take-over"
-"""On a ChildCluster: take the cluster from another hub or fleet."""
-REQUESTED_BY: Final = "atoll.dev/requested-by"
-"""On a ClusterSet or Rollout, set by policy: who changed its spec last."""
-
 GARBAGE_COLLECTOR: Final = "system:serviceaccount:kube-system:generic-garbage-collector"
 NAMESPACE_CONTROLLER: Final = "system:serviceaccount:kube-system:namespace-controller"
 

@@ -11,16 +11,9 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
-from .identity import (
-    ABANDON,
-    CONFIRM_DELETION,
-    FLEET_LABEL,
-    GARBAGE_COLLECTOR,
-    NAMESPACE_CONTROLLER,
-    REQUESTED_BY,
-    TAKE_OVER,
-    Identity,
-)
+from atoll.fleet.names import ABANDON, CONFIRM_DELETION, FLEET_LABEL, REQUESTED_BY, TAKE_OVER
+
+from .identity import GARBAGE_COLLECTOR, NAMESPACE_CONTROLLER, Identity
 from .meta import API_VERSION, GROUP
 
 Body = dict[str, Any]

@@ -2,41 +2,34 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 import yaml
 
 from atoll.errors import BadInput, Refused
+from atoll.fleet.names import SYSTEM_NAMESPACE
 from atoll.kube.kinds import CHILD_CLUSTER, SECRET, TENANT
 from atoll.kube.kubeconfigs import read_secret, secret_name
 from atoll.kube.member import MemberClient
 from atoll.kube.store import Store
+from atoll.segregation import account_name
 
+from .durations import parse_seconds
 from .live import open_store
 from .options import Target
 
-ACCOUNTS_NAMESPACE: Final = "atoll-system"
-"""Where a child keeps the ServiceAccounts of tenants."""
 SHORTEST: Final = 600
 """Seconds; API servers refuse tokens of a shorter life."""
 LONGEST: Final = 24 * 3600
-_UNITS: Final = {"s": 1, "m": 60, "h": 3600}
 
 
-def parse_duration(text: str) -> int:
-    """Read `90m` or `1h30m` as seconds; raises BadInput outside of ten minutes to a day."""
-    parts = re.findall(r"(\d{1,6})([smh])", text)
-    seconds = sum(int(number) * _UNITS[unit] for number, unit in parts)
-    if "".join(number + unit for number, unit in parts) != text or not SHORTEST <= seconds <= LONGEST:
+def parse_lifetime(text: str) -> int:
+    """Read how long a token shall live, in seconds; raises BadInput outside of ten minutes to a day."""
+    seconds = int(parse_seconds(text))
+    if not SHORTEST <= seconds <= LONGEST:
         raise BadInput(f"--duration {text}: write a time between 10m and 24h, like 1h or 90m")
     return seconds
-
-
-def account_name(tenant: str, role: str) -> str:
-    """Return the name of the ServiceAccount of a tenant's role, the same in every child."""
-    return f"{tenant}--{role}"
 
 
 def list_namespaces(tenant: Mapping[str, Any], child: str) -> list[str]:
@@ -88,7 +81,7 @@ async def read_tenant_kubeconfig(target: Target, child: str, tenant: str, role: 
     member = MemberClient(published)
     try:
         await member.require_identity(pinned)
-        token, _ = await member.store.create_token(ACCOUNTS_NAMESPACE, account, seconds=seconds)
+        token, _ = await member.store.create_token(SYSTEM_NAMESPACE, account, seconds=seconds)
     except Refused as error:
         raise Refused(
             f"{child} gives no token to {account}: {error}. Has the tenant a member of role {role}?"

@@ -24,11 +24,11 @@ def kubeconfig(
     """
     import asyncio
 
-    from .credentials import parse_duration, read_child_kubeconfig, read_tenant_kubeconfig
+    from .credentials import parse_lifetime, read_child_kubeconfig, read_tenant_kubeconfig
     from .output import print_next
 
     target = build_target(kubeconfig, context, namespace)
-    seconds = parse_duration(duration)
+    seconds = parse_lifetime(duration)
     if tenant:
         text = asyncio.run(read_tenant_kubeconfig(target, child, tenant, role, seconds))
     else:

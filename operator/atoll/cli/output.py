@@ -33,8 +33,12 @@ def print_data(data: Any, form: str) -> None:
 def print_lines(lines: list[Text]) -> None:
     """Print lines of text; one too long is folded in a window and left whole in a pipe, never cut off."""
     console = open_console()
+    if not console.is_terminal:
+        # Text alone: rich takes 70 µs for each line, and a large plan has thousands.
+        print("".join(f"{line.plain}\n" for line in lines), end="")
+        return
     for line in lines:
-        console.print(line, soft_wrap=not console.is_terminal)
+        console.print(line)
 
 
 def print_next(commands: list[str], form: str = "table") -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from atoll.decision.decide import Decision
@@ -59,6 +59,7 @@ def _placement_rows(fleet: Fleet, decision: Decision) -> list[Row]:
     for placement in decision.placement.placements:
         if placement.state != "Leaving":
             grouped.setdefault((placement.tenant, placement.environment, placement.cluster), []).append(placement)
+    regimes_of = _regimes_in_force(fleet, decision)
     return [
         {
             "namespace": fleet.name,
@@ -67,7 +68,7 @@ def _placement_rows(fleet: Fleet, decision: Decision) -> list[Row]:
             "namespaces": sorted(placement.namespace for placement in places),
             "cluster": cluster,
             "isolation": str(places[0].isolation),
-            "regimes": _regimes_in_force(fleet, decision, tenant, environment, cluster),
+            "regimes": regimes_of(tenant, environment, cluster),
             "state": next((place.state for place in places if place.state != "Placed"), "Placed"),
             "reason": places[0].reason,
         }
@@ -75,14 +76,14 @@ def _placement_rows(fleet: Fleet, decision: Decision) -> list[Row]:
     ]
 
 
-def _regimes_in_force(fleet: Fleet, decision: Decision, tenant: str, environment: str, cluster: str) -> list[str]:
-    """Return what is demanded and what is attested, together: all of it is enforced."""
-    asking, stage = fleet.tenant(tenant), fleet.environment(environment)
-    names = {*(asking.regimes if asking else ()), *(stage.regimes if stage else ())}
-    for candidate in decision.candidates:
-        if candidate.cluster == cluster:
-            names |= {*candidate.regimes}
-    return sorted(names)
+def _regimes_in_force(fleet: Fleet, decision: Decision) -> Callable[[str, str, str], list[str]]:
+    """Return what is demanded and what is attested, together, by tenant, environment and cluster: all is enforced."""
+    asking = {item.meta.name: item.regimes for item in fleet.tenants}
+    stages = {item.meta.name: item.regimes for item in fleet.environments}
+    attested = {candidate.cluster: candidate.regimes for candidate in decision.candidates}
+    return lambda tenant, environment, cluster: sorted(
+        {*asking.get(tenant, ()), *stages.get(environment, ()), *attested.get(cluster, ())}
+    )
 
 
 def _move_rows(fleet: Fleet, decision: Decision) -> list[Row]:

@@ -100,6 +100,9 @@ def _should_verify(child: ChildCluster, view: ChildView, work: Work, now: dateti
         return False
     if not is_workable(child, view) or view.member is None:
         return False
+    if view.cluster.version and not child.version.is_satisfied_by(Version.parse(view.cluster.version)):
+        # It has been told to change and may not begin yet: what it serves until then is no failure.
+        return False
     run = view.verification
     if run is None or run.revision != child.revision:
         return True

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from atoll.fleet.cluster import Presence
 from atoll.fleet.decisions import Advance, MembershipDecision, RevertChild, RolloutDecision
+from atoll.fleet.names import FINALIZER
 from atoll.fleet.observed import ChildCluster
 from atoll.fleet.plan import ApplyObject, CreateObject, DeleteObject, HubStep, SetFinalizer
 from atoll.fleet.snapshot import Fleet
@@ -13,7 +14,6 @@ from atoll.fleet.spec import ClusterSet, DeletionPolicy, Meta
 from atoll.governance import compile_labels
 from atoll.membership.build import build_child, build_labels, build_new_child
 from atoll.membership.operations import Work
-from atoll.membership.protection import FINALIZER
 from atoll.rollout import build_rollout
 
 from .interior import Covers

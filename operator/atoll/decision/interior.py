@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from atoll.fleet.decisions import Placement
+from atoll.fleet.names import TENANT_LABEL
 from atoll.fleet.observed import ChildCluster, ChildView, MemberView
 from atoll.fleet.plan import ApplyMemberObject, ChildStep, DeleteMemberObject
 from atoll.fleet.snapshot import Fleet
@@ -15,8 +16,6 @@ from atoll.segregation import plan_member_objects, taken_namespaces, taken_owner
 
 Covers = Callable[[Mapping[str, Any], Mapping[str, Any]], bool]
 """Says whether an observed object already holds all that is wanted (`atoll.kube.compare.covers`)."""
-
-TENANT_LABEL = "atoll.dev/tenant"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
 
 from atoll.fleet.cluster import Presence
+from atoll.fleet.names import ABANDON
 from atoll.fleet.observed import ChildCluster
 from atoll.fleet.snapshot import Fleet
 from atoll.membership.operations import Work, plan_work
 from atoll.membership.protection import is_protected
 
 from .tenancy import Tenancy
-
-ABANDON: Final = "atoll.dev/abandon"
-"""Annotation on a ChildCluster: skip what cannot be reached, and leave a report."""
 
 
 def plan_works(fleet: Fleet, tenancy: Tenancy, now: datetime) -> Mapping[str, Work]:

@@ -9,6 +9,7 @@ from atoll.api.identity import Identity, build_service_account_username
 from atoll.api.policies import build_mutating_policies, build_validating_policies
 from atoll.api.rights import build_operator_rights, build_people_roles
 from atoll.errors import Refused
+from atoll.fleet.names import SYSTEM_NAMESPACE
 from atoll.kube.connect import Connection
 from atoll.kube.management import install
 from atoll.kube.store import Store
@@ -23,7 +24,6 @@ from .private import write_private
 MANAGEMENT_VERSION: Final = "v1.36.4"
 """New enough for MutatingAdmissionPolicy."""
 
-SYSTEM_NAMESPACE: Final = "atoll-system"
 OPERATOR_ACCOUNT: Final = "atoll"
 TOKEN_SECONDS: Final = 365 * 24 * 3600
 POD_CIDR: Final = "10.127.0.0/16"

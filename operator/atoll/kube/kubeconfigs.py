@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from atoll.errors import BadInput
+from atoll.fleet.names import MANAGED_LABELS
 from atoll.ports import Body
 
-MANAGED_BY_LABELS: Final[Mapping[str, str]] = {"app.kubernetes.io/managed-by": "atoll"}
 SECRET_TYPE: Final = "cluster.x-k8s.io/secret"  # noqa: S105 - a type, no secret
 CLUSTER_NAME_LABEL: Final = "cluster.x-k8s.io/cluster-name"
 KEY: Final = "value"
@@ -36,7 +36,7 @@ def build_secret(
     metadata: Body = {
         "name": secret_name(child_name),
         "namespace": namespace,
-        "labels": {**(labels or {}), **MANAGED_BY_LABELS, CLUSTER_NAME_LABEL: child_name},
+        "labels": {**(labels or {}), **MANAGED_LABELS, CLUSTER_NAME_LABEL: child_name},
     }
     if owner is not None:
         metadata["ownerReferences"] = [

@@ -6,17 +6,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from atoll.fleet.decisions import NewChild
+from atoll.fleet.names import FINALIZER, MANAGED_LABELS, MEMBER_LABEL, ROLLOUT_ANNOTATION, SET_LABEL
 from atoll.fleet.observed import ChildCluster
 from atoll.fleet.spec import ClusterSet, Member
 from atoll.fleet.values import Version
 
-from .protection import FINALIZER
-
 API_VERSION: Final = "atoll.dev/v1alpha1"
-MANAGED_BY: Final[Mapping[str, str]] = {"app.kubernetes.io/managed-by": "atoll"}
-SET_LABEL: Final = "atoll.dev/cluster-set"
-MEMBER_LABEL: Final = "atoll.dev/member"
-ROLLOUT_ANNOTATION: Final = "atoll.dev/rollout"
 
 
 def build_new_child(new: NewChild, cluster_set: ClusterSet, labels: Mapping[str, str]) -> dict[str, Any]:
@@ -76,7 +71,7 @@ def build_labels(
         **place,
         **governance,
         **own,
-        **MANAGED_BY,
+        **MANAGED_LABELS,
         SET_LABEL: cluster_set.meta.name,
         MEMBER_LABEL: member_name,
     }

@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
-
+from atoll.fleet.names import CONFIRM_DELETION
 from atoll.fleet.spec import Meta
-
-FINALIZER: Final = "atoll.dev/finalizer"
-"""On every object that we must clean up after."""
-
-CONFIRM_DELETION: Final = "atoll.dev/confirm-deletion"
-"""Annotation that must hold the object's own name before a protected one may go."""
 
 
 def is_protected(meta: Meta, *, protected: bool) -> bool:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from types import MappingProxyType
 
 from atoll.fleet.decisions import Candidate
+from atoll.fleet.names import MEMBER_LABEL, SET_LABEL
 from atoll.fleet.observed import ChildCluster, ChildView
 from atoll.fleet.snapshot import Fleet
 from atoll.fleet.spec import ClusterSet, Member
@@ -85,8 +86,8 @@ def _build_departed(child: ChildCluster, view: ChildView | None, cluster_set: Cl
 def _merge_labels(cluster_set: ClusterSet, member: Member) -> Mapping[str, str]:
     """Merge what selectors read. What people set themselves is never overridden."""
     own = {
-        "atoll.dev/cluster-set": cluster_set.meta.name,
-        "atoll.dev/member": member.name,
+        SET_LABEL: cluster_set.meta.name,
+        MEMBER_LABEL: member.name,
         "region": member.region,
         "country": member.country,
     }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -27,6 +28,7 @@ from .values import Role, RunningProcess
 
 POLL_SECONDS: Final = 0.025
 EXEC_POLLS: Final = 5_000
+COLLECT_POLLS: Final = 80
 LOG_LIMIT_BYTES: Final = 10_000_000
 LOG_TAIL_BYTES: Final = 2_000
 TIME_TOLERANCE_SECONDS: Final = 2.0
@@ -154,9 +156,19 @@ class Processes:
                 self._effects.signal(process, number)
             await self.wait_gone(left, limit)
         for process in wanted:
-            self._effects.reap(process.pid)
             self.require_gone(process)
+            await self._collect(process.pid)
         self.forget_dead()
+
+    async def _collect(self, pid: int) -> None:
+        """Take the exit code of a child of ours, so that no dead entry of it stays in the process table.
+
+        A process that is ending has no command line any more, and cannot be collected yet: so this may take a moment.
+        """
+        for _ in range(COLLECT_POLLS):
+            if self._effects.reap(pid) is not None or not is_own_child(pid):
+                return
+            await asyncio.sleep(POLL_SECONDS)
 
     async def wait_gone(self, processes: Sequence[RunningProcess], limit_seconds: float) -> None:
         """Wait until processes have ended, or the limit."""
@@ -180,6 +192,14 @@ class Processes:
             record = parse_process(path.read_bytes())
             if record is None or record.pid not in alive:
                 self._effects.remove_tree(path)
+
+
+def is_own_child(pid: int) -> bool:
+    """Say whether a process, dead or alive, is a child of this one."""
+    try:
+        return psutil.Process(pid).ppid() == os.getpid()
+    except psutil.Error:
+        return False
 
 
 def read_tail(layout: Layout, role: Role) -> str:

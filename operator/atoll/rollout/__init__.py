@@ -3,7 +3,7 @@
 from .build import build_rollout
 from .hops import HopRefusal, plan_hops
 from .planner import plan_rollouts
-from .revisions import member_revision, set_revision
+from .revisions import member_revision, set_revision, settled_revision
 from .waves import freeze_waves
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "plan_hops",
     "plan_rollouts",
     "set_revision",
+    "settled_revision",
 ]

@@ -5,13 +5,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from atoll.fleet.decisions import NewRollout
+from atoll.fleet.names import MANAGED_LABELS, REQUESTED_BY, SET_LABEL
 from atoll.fleet.spec import ClusterSet
 
-from .waves import SET_LABEL
-
 API_VERSION: Final = "atoll.dev/v1alpha1"
-REQUESTED_BY: Final = "atoll.dev/requested-by"
-"""Annotation of a ClusterSet: who changed its target, as the admission policy saw it."""
 
 
 def build_rollout(new: NewRollout, cluster_set: ClusterSet) -> dict[str, Any]:
@@ -22,7 +19,7 @@ def build_rollout(new: NewRollout, cluster_set: ClusterSet) -> dict[str, Any]:
         "metadata": {
             "name": new.name,
             "namespace": cluster_set.meta.namespace,
-            "labels": {"app.kubernetes.io/managed-by": "atoll", SET_LABEL: new.set_name},
+            "labels": {**MANAGED_LABELS, SET_LABEL: new.set_name},
             "ownerReferences": [
                 {
                     "apiVersion": API_VERSION,

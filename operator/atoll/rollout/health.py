@@ -101,15 +101,6 @@ def last_change(child: ChildCluster) -> Mapping[str, Any] | None:
     return max(child.history, key=lambda entry: str(entry.get("startedTime", "")), default=None)
 
 
-def last_change_went_back(child: ChildCluster) -> bool:
-    """Say whether the latest finished change brought an older version."""
-    entry = last_change(child)
-    if entry is None:
-        return False
-    before, after = _parse(str(entry.get("from", ""))), _parse(str(entry.get("to", "")))
-    return before is not None and after is not None and after < before
-
-
 def _parse(text: str) -> Version | None:
     try:
         return Version.parse(text) if text else None

@@ -21,7 +21,7 @@ from .hops import HopRefusal, plan_hops
 from .limits import Books, open_books
 from .restrictions import find_missing_regimes
 from .revisions import final_revision, member_revision, set_revision
-from .rows import is_watched_only
+from .rows import has_arrived, is_watched_only
 from .stored import BLOCKING, UNFINISHED, next_number, read_stored, rollout_number
 from .waves import freeze_waves
 
@@ -130,7 +130,7 @@ def _is_outdated(
     fleet: Fleet, cluster_set: ClusterSet, member: Member, child: ChildCluster, target: str, last: Rollout | None
 ) -> bool:
     wanted = member_revision(cluster_set, member, fleet.regimes)
-    if child.revision == child.done_revision == wanted and cluster_set.version.is_satisfied_by(child.version):
+    if has_arrived(child, wanted, cluster_set.version):
         return False
     if not _is_over(cluster_set, target, last):
         return True

@@ -1,4 +1,8 @@
-"""Going back: which failed members return to what they were, and why the others cannot."""
+"""Going back: which failed members return to what they were, and why the others cannot.
+
+A member whose change failed before its version changed is only told its old version again: it serves that, and keeps
+all its data. Only a member that serves the new version gets the data back that was kept before.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,13 @@ from dataclasses import replace
 from datetime import datetime
 
 from atoll.fleet.cluster import RevertPoint
+from atoll.fleet.conditions import find, parse_time
 from atoll.fleet.decisions import RevertChild
 from atoll.fleet.observed import ChildCluster
 from atoll.fleet.values import Version
 
-from .health import last_change
+from .health import last_change, served_version
+from .revisions import is_return, return_revision
 from .rows import Course, Verdict
 
 
@@ -19,6 +25,12 @@ def plan_revert(course: Course, verdict: Verdict) -> tuple[Verdict, RevertChild 
     child = verdict.child
     if child is None or verdict.row.state != "Failed" or child.revision == child.done_revision:
         return verdict, None
+    if child.rollout != course.name or is_return(child.revision, course.name):
+        return verdict, None
+    kept = _find_kept_version(course, child)
+    if kept is not None:
+        message = f"goes back to {kept}, which it still serves: nothing is lost"
+        return _say(verdict, message), _order(course, child, kept, f"rollout {course.name}: {child.member_name} {message}")
     kind = course.cluster_set.provider.kind
     info = course.fleet.providers.get(kind)
     if info is None or not info.can_revert:
@@ -27,14 +39,30 @@ def plan_revert(course: Course, verdict: Verdict) -> tuple[Verdict, RevertChild 
     point = view.cluster.revert_point if view is not None else None
     if point is None or point.taken_time < _begun(course, child):
         return _say(verdict, "nothing was kept from before this change, so it cannot be reverted"), None
-    revert = RevertChild(
-        child=child.name,
-        version=Version.parse(point.version),
-        revision=child.done_revision,
-        rollout=course.name,
-        reason=point.message,
+    message = f"goes back to {_describe(point)}"
+    order = _order(
+        course, child, Version.parse(point.version), f"rollout {course.name}: {child.member_name} {message}"
     )
-    return _say(verdict, f"goes back to {_describe(point)}"), revert
+    return _say(verdict, message), order
+
+
+def _order(course: Course, child: ChildCluster, version: Version, reason: str) -> RevertChild:
+    return RevertChild(
+        child=child.name,
+        version=version,
+        revision=return_revision(child.done_revision, course.name),
+        rollout=course.name,
+        reason=reason,
+    )
+
+
+def _find_kept_version(course: Course, child: ChildCluster) -> Version | None:
+    """Return the version that a child serves still, because the change that failed never got so far."""
+    served = served_version(child, course.view(child))
+    operation = child.operation
+    if served is None or operation is None or not operation.failed or child.version.is_satisfied_by(served):
+        return None
+    return served if operation.from_version == str(served) else None
 
 
 def _begun(course: Course, child: ChildCluster) -> datetime:
@@ -45,6 +73,11 @@ def _begun(course: Course, child: ChildCluster) -> datetime:
         times.append(datetime.fromisoformat(str(entry["startedTime"])))
     if course.rollout.meta.creation_time is not None:
         times.append(course.rollout.meta.creation_time)
+    verified = find(child.status, "Verified")
+    if verified.get("status") == "False" and verified.get("lastTransitionTime"):
+        # Since then it is not verified. What was kept earlier belongs to a change that ended well: of this rollout,
+        # perhaps, before its settings changed once more.
+        times.append(parse_time(str(verified["lastTransitionTime"])))
     return max(times, default=course.now)
 
 

@@ -23,6 +23,9 @@ LENGTH: Final = 10
 HOP_MARK: Final = "~"
 """Between a member's revision and the version of a hop on the way to it."""
 
+RETURN_MARK: Final = "~~"
+"""Between a revision that a child went back to and the rollout that sent it there."""
+
 
 def set_revision(cluster_set: ClusterSet, regimes: Iterable[Regime]) -> str:
     """Return the revision that the set asks of members that have nothing of their own."""
@@ -51,6 +54,25 @@ def hop_revision(revision: str, version: Version) -> str:
 def final_revision(revision: str) -> str:
     """Return the revision that a stop on the way leads to; a final one is its own."""
     return revision.partition(HOP_MARK)[0]
+
+
+def return_revision(done: str, rollout: str) -> str:
+    """Return the revision of a child that `rollout` sends back to `done`.
+
+    It differs from `done`, so that the child is verified again; and it names the rollout, so that nobody has to guess
+    whether a child has gone back or has never left.
+    """
+    return f"{settled_revision(done)}{RETURN_MARK}{rollout}"
+
+
+def settled_revision(revision: str) -> str:
+    """Return what a child that went back has gone back to; any other revision is its own."""
+    return revision.partition(RETURN_MARK)[0]
+
+
+def is_return(revision: str, rollout: str) -> bool:
+    """Say whether `rollout` has sent the child back that has this revision."""
+    return revision.endswith(f"{RETURN_MARK}{rollout}")
 
 
 def _set_document(cluster_set: ClusterSet, regimes: tuple[Regime, ...]) -> dict[str, Any]:

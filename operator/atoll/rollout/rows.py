@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from atoll.fleet.cluster import OperationType
+from atoll.fleet.cluster import OperationState, OperationType
 from atoll.fleet.decisions import RolloutRow
 from atoll.fleet.observed import ChildCluster, ChildView, Rollout
 from atoll.fleet.snapshot import Fleet
@@ -23,12 +23,11 @@ from .health import (
     explain_failed_checks,
     find_freeze,
     find_illness,
-    last_change_went_back,
     may_leave_failure,
     served_version,
 )
 from .hops import HopRefusal, plan_hops
-from .revisions import final_revision, hop_revision, member_revision
+from .revisions import final_revision, hop_revision, is_return, member_revision, settled_revision
 from .stored import Stored, read_stored
 
 FINISHED: Final = frozenset({"Done", "Failed", "Reverted", "Skipped"})
@@ -116,6 +115,12 @@ def is_watched_only(fleet: Fleet, cluster_set: ClusterSet, member: Member) -> bo
     return bool(setting == "Never")
 
 
+def has_arrived(child: ChildCluster, wanted: str, target: Version) -> bool:
+    """Say whether a child is, verified, what its set asks for; one that went back to just that is too."""
+    settled = child.revision == child.done_revision and settled_revision(child.revision) == wanted
+    return settled and target.is_satisfied_by(child.version)
+
+
 def _judge(course: Course, wave: str, member: Member, child: ChildCluster, wanted: str) -> Verdict:
     view = course.view(child)
     target = course.rollout.target_version
@@ -123,7 +128,7 @@ def _judge(course: Course, wave: str, member: Member, child: ChildCluster, wante
     def verdict(state: str, message: str) -> Verdict:
         return Verdict(row=_row(member.name, wave, state, message), child=child, region=member.region)
 
-    if child.revision == child.done_revision == wanted and target.is_satisfied_by(child.version):
+    if has_arrived(child, wanted, target):
         illness = find_illness(child, view)
         row = _row(member.name, wave, "Done", illness)
         return Verdict(row=row, child=child, region=member.region, illness=illness)
@@ -135,8 +140,8 @@ def _judge(course: Course, wave: str, member: Member, child: ChildCluster, wante
         return verdict("Held", "its first creation has not finished")
     mine = child.rollout == course.name
     ordered = final_revision(child.revision) == wanted
-    if mine and _went_back(course, child, wanted):
-        return _judge_return(course, child, verdict("Reverted", f"it is back at {child.version}"))
+    if is_return(child.revision, course.name):
+        return verdict(*_judge_return(course, child, view))
     if ordered and child.revision != child.done_revision:
         if mine or not _has_failed(child, view):
             return verdict(*_judge_moving(course, child, view, mine=mine))
@@ -144,8 +149,10 @@ def _judge(course: Course, wave: str, member: Member, child: ChildCluster, wante
         step = Step(version=child.version, revision=child.revision, reason=reason)
         return _judge_start(course, member, child, verdict("Pending", ""), step)
     failure = _find_failure(course, child)
+    if not failure and _is_midway(course, child):
+        failure = course.stored.failed.get(child.member_name, "")
     if failure:
-        # Its settings have changed since; only another rollout may try them.
+        # Its settings have changed since, or it has recovered between two hops; only another rollout tries again.
         return verdict("Failed", failure)
     step_or_refusal = _next_step(course, child, view, wanted)
     if isinstance(step_or_refusal, HopRefusal):
@@ -198,37 +205,28 @@ def _has_failed(child: ChildCluster, view: ChildView | None) -> bool:
     )
 
 
-def _went_back(course: Course, child: ChildCluster, wanted: str) -> bool:
-    """Say whether this rollout has told the child to go back; nothing else moves it to what it was before."""
-    if child.revision != child.done_revision:
-        return False
-    halted = course.stored.state in {"Halted", "Reverted"}
-    failed = child.member_name in course.stored.failed
-    if final_revision(child.revision) == wanted:
-        # It stands between two hops: only a revert makes it leave a newer version, or end a failure there.
-        gone = failed or course.stored.state == "Reverted" or _leaves_newer(child, course.view(child))
-        return halted and gone
-    return halted or failed or not course.rollout.target_version.is_satisfied_by(child.version)
-
-
-def _leaves_newer(child: ChildCluster, view: ChildView | None) -> bool:
-    served = served_version(child, view)
-    if child.operation is not None and child.operation.type is OperationType.REVERT:
-        return True
-    return (served is not None and child.version < served) or last_change_went_back(child)
-
-
-def _judge_return(course: Course, child: ChildCluster, back: Verdict) -> Verdict:
+def _judge_return(course: Course, child: ChildCluster, view: ChildView | None) -> tuple[str, str]:
+    """Judge a child that this rollout has sent back: it counts as failed until it is back and verified."""
     operation = child.operation
-    served = served_version(child, course.view(child))
+    served = served_version(child, view)
     if operation is not None and operation.type is OperationType.REVERT and operation.failed:
-        message = f"going back failed: {operation.message}"
-    elif served is None or not child.version.is_satisfied_by(served):
-        message = f"is going back to {child.version}"
-    else:
-        return back
-    row = _row(back.row.cluster, back.row.wave, "Failed", message)
-    return Verdict(row=row, child=child, region=back.region)
+        return "Failed", f"going back failed: {operation.message}"
+    if operation is not None or served is None or not child.version.is_satisfied_by(served):
+        return "Failed", f"is going back to {child.version}"
+    if child.revision == child.done_revision:
+        return "Reverted", f"it is back at {child.version}{_tell_loss(view)}"
+    run = view.verification if view is not None else None
+    if run is None or run.revision != child.revision or run.passed or run.attempt < VERIFICATION_ATTEMPTS:
+        return "Failed", f"is back at {child.version}, verifying"
+    return "Failed", f"is back at {child.version}, but its verification failed: {explain_failed_checks(run)}"
+
+
+def _tell_loss(view: ChildView | None) -> str:
+    """Repeat what going back has cost, as long as the provider remembers it."""
+    last = view.cluster.operation if view is not None else None
+    if last is None or last.type is not OperationType.REVERT or last.state is not OperationState.SUCCEEDED:
+        return ""
+    return f"; {last.message}" if last.message else ""
 
 
 def _next_step(course: Course, child: ChildCluster, view: ChildView | None, wanted: str) -> Step | HopRefusal:

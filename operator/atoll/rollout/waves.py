@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from atoll.fleet.names import MEMBER_LABEL, SET_LABEL
 from atoll.fleet.observed import RolloutWave
 from atoll.fleet.spec import ClusterSet, Member
 
 REST: Final = "rest"
 """Name of the last wave: whom no other wave selects, one by one."""
-
-SET_LABEL: Final = "atoll.dev/cluster-set"
-MEMBER_LABEL: Final = "atoll.dev/member"
 
 
 def freeze_waves(cluster_set: ClusterSet, members: tuple[str, ...]) -> tuple[RolloutWave, ...]:

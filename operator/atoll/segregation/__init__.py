@@ -1,8 +1,9 @@
 """What keeps tenants apart inside a child: the objects that belong there, and the steps that lead to them. Pure."""
 
+from .access import account_name
 from .owner import taken_owner
 from .plan import plan_member_objects
 from .taken import taken_namespaces
 from .wanted import wanted_objects
 
-__all__ = ["plan_member_objects", "taken_namespaces", "taken_owner", "wanted_objects"]
+__all__ = ["account_name", "plan_member_objects", "taken_namespaces", "taken_owner", "wanted_objects"]

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from atoll.fleet.decisions import Placement
+from atoll.fleet.names import SYSTEM_NAMESPACE
 from atoll.fleet.spec import TenantMember
 
-from .metadata import ROLES, SYSTEM_NAMESPACE, build_metadata
+from .metadata import ROLES, build_metadata
 from .roles import role_name
 
 _RBAC = "rbac.authorization.k8s.io"

@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-SYSTEM_NAMESPACE: Final = "atoll-system"
-MANAGED_BY: Final = "app.kubernetes.io/managed-by"
-MANAGER: Final = "atoll"
-TENANT_LABEL: Final = "atoll.dev/tenant"
-ENVIRONMENT_LABEL: Final = "atoll.dev/environment"
-PROTECTED_ANNOTATION: Final = "atoll.dev/protected-labels"
+from atoll.fleet.names import ENVIRONMENT_LABEL, MANAGED_BY, MANAGER, TENANT_LABEL
+
 ROLES: Final = ("admin", "developer", "viewer")
 
 

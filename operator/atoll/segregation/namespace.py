@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from atoll.fleet.decisions import Placement
+from atoll.fleet.names import PROTECTED_ANNOTATION
 
-from .metadata import PROTECTED_ANNOTATION, build_metadata
+from .metadata import build_metadata
 
 _POD_SECURITY: Final = "pod-security.kubernetes.io/enforce"
 _OWN_DOMAINS: Final = ("kubernetes.io", "k8s.io", "atoll.dev")

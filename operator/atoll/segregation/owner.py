@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from atoll.fleet.names import SYSTEM_NAMESPACE
 from atoll.fleet.observed import ChildCluster, MemberView
 
-from .metadata import SYSTEM_NAMESPACE, build_metadata
+from .metadata import build_metadata
 
 OWNER_NAME: Final = "atoll-owner"
 

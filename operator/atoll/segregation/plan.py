@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from atoll.fleet.names import ENVIRONMENT_LABEL, MANAGED_BY, MANAGER, SYSTEM_NAMESPACE, TENANT_LABEL
 from atoll.fleet.observed import MemberView, ObjectKey
 from atoll.fleet.plan import ApplyMemberObject, ChildStep, DeleteMemberObject
 
-from .metadata import ENVIRONMENT_LABEL, MANAGED_BY, MANAGER, SYSTEM_NAMESPACE, TENANT_LABEL, find_key
+from .metadata import find_key
 
 _RIGHTS: Final = ("RoleBinding", "ServiceAccount")
 _BOUNDS: Final = ("LimitRange", "NetworkPolicy", "ResourceQuota")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from atoll.fleet.decisions import Placement
+from atoll.fleet.names import ENVIRONMENT_LABEL, MANAGED_BY, MANAGER, TENANT_LABEL
 from atoll.fleet.observed import MemberView
-
-from .metadata import ENVIRONMENT_LABEL, MANAGED_BY, MANAGER, TENANT_LABEL
 
 
 def taken_namespaces(placements: Iterable[Placement], view: MemberView) -> tuple[str, ...]:

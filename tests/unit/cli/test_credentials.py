@@ -3,8 +3,9 @@
 import pytest
 import yaml
 
-from atoll.cli.credentials import account_name, build_tenant_kubeconfig, list_namespaces, parse_duration
+from atoll.cli.credentials import build_tenant_kubeconfig, list_namespaces, parse_lifetime
 from atoll.errors import BadInput
+from atoll.segregation import account_name
 
 OURS = yaml.safe_dump(
     {
@@ -62,10 +63,10 @@ def test_namespaces_are_those_on_that_child():
 
 
 def test_durations_are_read_in_hours_minutes_and_seconds():
-    assert [parse_duration(text) for text in ("1h", "90m", "1h30m", "600s")] == [3600, 5400, 5400, 600]
+    assert [parse_lifetime(text) for text in ("1h", "90m", "1h30m", "600s")] == [3600, 5400, 5400, 600]
 
 
 @pytest.mark.parametrize("text", ["", "1", "5m", "25h", "1h bogus", "-1h", "999999999h"])
 def test_a_duration_that_an_api_server_would_refuse_is_refused_first(text):
-    with pytest.raises(BadInput, match="between 10m and 24h"):
-        parse_duration(text)
+    with pytest.raises(BadInput, match="between 10m and 24h|is not a duration; write it like"):
+        parse_lifetime(text)

@@ -33,12 +33,19 @@ class Monitor:
     done: dict[tuple[str, str], str] = field(default_factory=dict)
     """The revision at which a row of a rollout was Done."""
     over_since: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    rested: dict[str, tuple[str, Version]] = field(default_factory=dict)
+    """What each child was when it was verified last: its revision, and what it served."""
     passed: set[tuple[str, str]] = field(default_factory=set)
     """Waves that were over, and had soaked, at some time."""
     advances: int = 0
 
     def __call__(self, fleet, decision, now):
         self.watch_waves(fleet, now)
+        for child in fleet.children:
+            if child.revision == child.done_revision:
+                self.rested[child.name] = (child.revision, self.served(fleet.views[child.name]))
+        for revert in decision.reverts:
+            self.check_revert(fleet, revert)
         self.check_rows(fleet, decision)
         self.check_names(fleet, decision)
         orders = {advance.child: advance for advance in decision.advances}
@@ -136,6 +143,21 @@ class Monitor:
         for name in self.hosted(fleet, child):
             environment = fleet.environment(name)
             assert not any(freeze.start <= now < freeze.end for freeze in environment.freezes), "changed while frozen"
+
+    def check_revert(self, fleet, revert):
+        """Only who is lost goes back, to what it was when it was verified last, and is verified there again."""
+        rollout = next(item for item in fleet.rollouts if item.meta.name == revert.rollout)
+        owner = fleet.cluster_set(rollout.set_name)
+        child = fleet.child(revert.child)
+        assert owner.upgrade.on_failure == "Revert"
+        assert child.rollout == rollout.meta.name, "reverted somebody else's change"
+        assert is_lost(child, fleet), "reverted who is not lost"
+        revision, version = self.rested[child.name]
+        assert revert.version == version, "went back too far"
+        assert revert.revision not in {revision, child.revision}, "would not be verified again"
+        member = owner.member(child.member_name)
+        wanted = member_revision(owner, member, fleet.regimes) if member is not None else ""
+        assert self.done.get((rollout.meta.name, child.member_name)) != wanted, "reverted who was Done"
 
     def check_concurrency(self, fleet, orders):
         moving = {child.name for child in fleet.children if is_moving(child, fleet)} | set(orders)

@@ -160,7 +160,7 @@ class Simulator:
     def move(self, order, kind) -> None:
         child = self.fleet.child(order.child)
         operation = None
-        if order.version != self.served[child.name] or kind is OperationType.REVERT:
+        if order.version != self.served[child.name]:
             operation = OperationStatus(
                 id=f"{kind}-{self.now:%H%M%S}",
                 type=kind,
@@ -172,7 +172,15 @@ class Simulator:
             )
             if kind is OperationType.CHANGE:
                 self.points[child.name] = (self.served[child.name], self.now)
-        self.put(child, version=order.version, revision=order.revision, rollout=order.rollout, operation=operation)
+        status = write_verified(self.served[child.name], "False", self.now)
+        self.put(
+            child,
+            version=order.version,
+            revision=order.revision,
+            rollout=order.rollout,
+            operation=operation,
+            status=child.status if child.revision != child.done_revision else status,
+        )
         self.attempts.pop(child.name, None)
 
     def put(self, child, **changes) -> None:
@@ -218,10 +226,17 @@ class Simulator:
         attempt = before[2] + 1 if before is not None and before[0] == child.revision else 1
         self.attempts[child.name] = (child.revision, "Failed" if failed else "Passed", attempt, self.now)
         if not failed:
-            self.put(child, done_revision=child.revision, status=freeze({"version": str(self.served[child.name])}))
+            status = write_verified(self.served[child.name], "True", self.now)
+            self.put(child, done_revision=child.revision, status=status)
 
     def say(self, line: str) -> None:
         self.transcript.append(f"{self.now:%H:%M:%S} {line}")
+
+
+def write_verified(version, verified, now):
+    """What the API remembers of a child: when it began, or ceased, to be verified."""
+    condition = {"type": "Verified", "status": verified, "lastTransitionTime": f"{now:%Y-%m-%dT%H:%M:%SZ}"}
+    return freeze({"version": str(version), "conditions": [condition]})
 
 
 def write_status(progress):

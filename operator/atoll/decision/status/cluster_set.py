@@ -12,6 +12,7 @@ from atoll.fleet.decisions import Problem, RolloutProgress
 from atoll.fleet.observed import ChildCluster
 from atoll.fleet.spec import ClusterSet
 from atoll.fleet.values import thaw
+from atoll.rollout import settled_revision
 
 from .rollout import FINISHED
 
@@ -34,7 +35,7 @@ def summarise_cluster_set(
     statuses = {child.name: child_statuses.get(child.name, child.status) for child in members}
     available = sum(1 for status in statuses.values() if is_true(status, "Available"))
     up_to_date = sum(
-        1 for name, status in statuses.items() if status.get("revision") == wanted_revisions[name] and status
+        1 for name, status in statuses.items() if settled_revision(status.get("revision", "")) == wanted_revisions[name]
     )
     total = len(cluster_set.members)
     status: dict[str, Any] = {

@@ -1,0 +1,38 @@
+"""Labels, annotations and names that several rooms share, and that people and other programs read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+MANAGER: Final = "atoll"
+MANAGED_LABELS: Final[Mapping[str, str]] = MappingProxyType({MANAGED_BY: MANAGER})
+"""On everything that Atoll makes."""
+
+SYSTEM_NAMESPACE: Final = "atoll-system"
+"""Atoll's own namespace: in each child for tenants' accounts, on the management cluster for the operator."""
+
+FLEET_LABEL: Final = "atoll.dev/fleet"
+"""On a namespace, with the value "true": the namespace is a fleet."""
+SET_LABEL: Final = "atoll.dev/cluster-set"
+MEMBER_LABEL: Final = "atoll.dev/member"
+TENANT_LABEL: Final = "atoll.dev/tenant"
+ENVIRONMENT_LABEL: Final = "atoll.dev/environment"
+
+FINALIZER: Final = "atoll.dev/finalizer"
+"""On every object that we must clean up after."""
+
+CONFIRM_DELETION: Final = "atoll.dev/confirm-deletion"
+"""On a protected object, with its own name as value: it may be deleted."""
+ABANDON: Final = "atoll.dev/abandon"
+"""On a ChildCluster: skip what an unreachable cluster holds up."""
+TAKE_OVER: Final = "atoll.dev/take-over"
+"""On a ChildCluster: take the cluster from another hub or fleet."""
+REQUESTED_BY: Final = "atoll.dev/requested-by"
+"""On a ClusterSet or Rollout, set by policy: who changed its spec last."""
+ROLLOUT_ANNOTATION: Final = "atoll.dev/rollout"
+"""On a ChildCluster: the rollout that moved it last."""
+PROTECTED_ANNOTATION: Final = "atoll.dev/protected-labels"
+"""On a tenant's namespace in a child: which label keys are governance's."""
