@@ -67,13 +67,15 @@ class World:
 
     def settle(self) -> Fleet:
         """Decide and do until nothing is left; raises RuntimeError when that does not come to an end."""
+        left: object = None
         for _ in range(ROUNDS):
             decision = decide(self.fleet(), self.now, covers=covers)
             if decision.plan.is_empty() and decision.plan.wake is None:
                 return self.fleet()
             self._do(decision)
+            left = decision.plan.hub[:2]
             self.now += timedelta(seconds=5)
-        raise RuntimeError(f"the fleet is not settled after {ROUNDS} rounds: {decision.plan.hub[:2]}")
+        raise RuntimeError(f"the fleet is not settled after {ROUNDS} rounds: {left}")
 
     def _do(self, decision: Decision) -> None:
         for step in decision.plan.hub:
@@ -86,8 +88,8 @@ class World:
             elif hasattr(step, "body"):
                 self._apply(thaw(step.body))
         for name, steps in decision.plan.children.items():
-            for step in steps:
-                self._views[name] = self._after(self._views[name], step)
+            for inner in steps:
+                self._views[name] = self._after(self._views[name], inner)
         for kind, name in self._bodies:
             if kind == "ChildCluster" and name not in self._views:
                 self._views[name] = ChildView(time=self.now, cluster=ObservedCluster(presence=Presence.ABSENT))

@@ -24,9 +24,14 @@ def run(report: Report) -> None:
     with open_bench_home("--resync", QUIET) as home:
         version = "v1.36.4"
         members = member("a", "dev")
+        audit = Audit(home)
         home.apply(cluster_set("apps", members, version=version), environment("dev"))
         home.apply(*(tenant(name, "dev") for name in ("one", "two", "three")))
         home.wait_ready("clusterset", "apps", seconds=120)
+        writes = count_writes(audit.requests())
+        report.row(
+            "writes: a set of one cluster and its tenants", str(writes), "Cluster API in-memory: 126–144 a cluster"
+        )
         for name in ("one", "two", "three"):
             home.wait_ready("tenant", name)
         _show(report, "nothing happens for five seconds", [_count(home, lambda _: None) for _ in range(REPEATS)], 0)

@@ -11,6 +11,7 @@ from atoll.fleet.observed import ChildCluster, ChildView
 from atoll.fleet.plan import ChildStep, ForgetCluster, PublishKubeconfig, StartOperation, VerifyMember
 from atoll.fleet.snapshot import Fleet
 from atoll.fleet.spec import DeletionPolicy
+from atoll.fleet.values import Version
 from atoll.membership.operations import Work, to_operation
 
 from .interior import is_workable

@@ -30,7 +30,7 @@ def plan_revert(course: Course, verdict: Verdict) -> tuple[Verdict, RevertChild 
     kept = _find_kept_version(course, child)
     if kept is not None:
         message = f"goes back to {kept}, which it still serves: nothing is lost"
-        return _say(verdict, message), _order(course, child, kept, f"rollout {course.name}: {child.member_name} {message}")
+        return _say(verdict, message), _order(course, child, kept, message)
     kind = course.cluster_set.provider.kind
     info = course.fleet.providers.get(kind)
     if info is None or not info.can_revert:
@@ -40,19 +40,16 @@ def plan_revert(course: Course, verdict: Verdict) -> tuple[Verdict, RevertChild 
     if point is None or point.taken_time < _begun(course, child):
         return _say(verdict, "nothing was kept from before this change, so it cannot be reverted"), None
     message = f"goes back to {_describe(point)}"
-    order = _order(
-        course, child, Version.parse(point.version), f"rollout {course.name}: {child.member_name} {message}"
-    )
-    return _say(verdict, message), order
+    return _say(verdict, message), _order(course, child, Version.parse(point.version), message)
 
 
-def _order(course: Course, child: ChildCluster, version: Version, reason: str) -> RevertChild:
+def _order(course: Course, child: ChildCluster, version: Version, message: str) -> RevertChild:
     return RevertChild(
         child=child.name,
         version=version,
         revision=return_revision(child.done_revision, course.name),
         rollout=course.name,
-        reason=reason,
+        reason=f"rollout {course.name}: {child.member_name} {message}",
     )
 
 

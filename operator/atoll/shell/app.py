@@ -151,11 +151,11 @@ class App:
 
     async def _list_everything(self) -> None:
         """List all our kinds before the first decision: half a picture must never be decided on."""
+        asked = self._context.clock.now()
         found = await asyncio.gather(*(self._list_kind(kind) for kind in WATCHED))
-        now = self._context.clock.now()
         changed: set[str] = set()
         for kind, bodies in zip(WATCHED, found, strict=True):
-            changed |= self._cache.replace_kind(kind.kind, bodies, now)
+            changed |= self._cache.replace_kind(kind.kind, bodies, asked)
         for fleet in sorted({*changed, *(self._cache.fleets() if not self._listed else ())}):
             self._wake(fleet)
         self._listed = True

@@ -19,6 +19,8 @@ class Entry:
 
     body: Body
     seen: datetime
+    taken_in: datetime
+    """When we last heard of it."""
     written: datetime | None = None
 
 
@@ -40,9 +42,9 @@ class Cache:
             if _is_older(metadata["resourceVersion"], before["resourceVersion"]):
                 return False
             seen = known.seen if metadata.get("generation") == before.get("generation") else now
-            entries[key] = Entry(body=_without_bookkeeping(body), seen=seen, written=known.written)
+            entries[key] = Entry(body=_without_bookkeeping(body), seen=seen, taken_in=now, written=known.written)
             return _what_counts(entries[key].body) != _what_counts(known.body)
-        entries[key] = Entry(body=_without_bookkeeping(body), seen=now)
+        entries[key] = Entry(body=_without_bookkeeping(body), seen=now, taken_in=now)
         return True
 
     def mark_written(self, fleet: str, kind: str, name: str, now: datetime) -> None:
@@ -60,18 +62,21 @@ class Cache:
         del entries[kind, name]
         return True
 
-    def replace_kind(self, kind: str, bodies: Iterable[Mapping[str, Any]], now: datetime) -> set[str]:
-        """Take in a fresh list of one kind, forget what is not in it; return the fleets in which anything changed."""
+    def replace_kind(self, kind: str, bodies: Iterable[Mapping[str, Any]], asked: datetime) -> set[str]:
+        """Take in a list of one kind and forget what is not in it; return the fleets in which anything changed.
+
+        `asked`: when the list was asked for. What a watch has told since then is newer than the list, and is kept.
+        """
         changed = set()
         kept = set()
         for body in bodies:
             metadata = body["metadata"]
             kept.add((metadata["namespace"], metadata["name"]))
-            if self.put({**body, "kind": kind}, now):
+            if self.put({**body, "kind": kind}, asked):
                 changed.add(metadata["namespace"])
         for fleet, entries in self._entries.items():
             for entry_kind, name in [key for key in entries if key[0] == kind]:
-                if (fleet, name) not in kept:
+                if (fleet, name) not in kept and entries[entry_kind, name].taken_in <= asked:
                     del entries[entry_kind, name]
                     changed.add(fleet)
         return changed

@@ -214,18 +214,117 @@ def test_a_failure_within_the_budget_does_not_stop_the_others_and_is_not_tried_a
     assert [(row["cluster"], row["state"]) for row in status["rows"]] == [("dev", "Failed")]
 
 
-def test_what_a_provider_cannot_revert_stays_failed_and_says_so():
+def failed_after_the_hop():
+    """A member serves the new version, and its verification has failed for the last time."""
+    owner = cluster_set(upgrade=Upgrade(on_failure="Revert"))
+    return begun(owner, dev=Nature(unproven={"v1.36.4"}), ticks=6)
+
+
+def test_who_went_back_is_verified_again_before_it_counts_as_reverted():
+    world = failed_after_the_hop()
+    before = world.fleet.child("s--dev").done_revision
+    told = []
+    for _ in range(6):
+        world.apply(world.decide())
+        world.work()
+        world.now += timedelta(seconds=5)
+        row = rows(world.decide())["dev"]
+        told += [row] if row not in told else []
+    assert told == [
+        ("Failed", "is going back to v1.35.8"),
+        ("Failed", "is back at v1.35.8, verifying"),
+        ("Reverted", "it is back at v1.35.8"),
+    ]
+    child = world.fleet.child("s--dev")
+    assert child.done_revision == child.revision == f"{before}~~s-1"
+
+
+def test_who_went_back_and_is_not_well_there_stays_failed_and_is_told_no_more():
+    world = failed_after_the_hop()
+    world.nature("s--dev").unproven.add("v1.35.8")
+    world.run()
+    decision = world.decide()
+    assert (decision.reverts, decision.progress[0].state) == ((), "Halted")
+    failure = "is back at v1.35.8, but its verification failed: anonymous-refused: it answered 200"
+    assert rows(decision)["dev"] == ("Failed", failure)
+
+
+def test_a_change_that_failed_before_the_hop_is_taken_back_with_all_data():
     owner = cluster_set(upgrade=Upgrade(on_failure="Revert"))
     world = begun(owner, dev=Nature(fails_to={"v1.36.4"}), ticks=2)
+    assert [(item.version, item.reason) for item in world.decide().reverts] == [
+        (v("v1.35.8"), "rollout s-1: dev goes back to v1.35.8, which it still serves: nothing is lost")
+    ]
+    world.run()
+    child = world.fleet.child("s--dev")
+    assert (child.version, child.operation, child.history) == (v("v1.35.8"), None, ())
+    assert world.fleet.rollouts[0].status["state"] == "Reverted"
+
+
+def test_setting_the_target_back_finds_who_went_back_there_already():
+    world = failed_after_the_hop().run()
+    world.change_set(version=v("v1.35.8"))
+    assert world.decide().new == ()
+    world.change_set(version=v("v1.36.5"))
+    assert [item.name for item in world.decide().new] == ["s-2"]
+
+
+def test_who_was_done_is_not_reverted_when_its_settings_change_after_the_rollout_has_halted():
+    """Its own settings are the next rollout's; nobody told it to go back."""
+    owner = cluster_set(upgrade=Upgrade(max_concurrent=Share(1)))
+    world = begun(owner, **{"prod-b": Nature(fails_to={"v1.36.4"})}).run()
+    assert world.fleet.rollouts[0].status["state"] == "Halted"
+    members = world.fleet.cluster_sets[0].members
+    world.change_set(
+        members=tuple(
+            replace(item, settings=freeze({"verbosity": 4})) if item.name in {"dev", "prod-a"} else item
+            for item in members
+        )
+    )
+    decision = world.decide()
+    assert decision.progress[0].state == "Halted"
+    assert {name: state for name, (state, _) in rows(decision).items()} == {
+        "dev": "Done",
+        "prod-a": "Pending",
+        "prod-b": "Failed",
+    }
+
+
+def test_settings_that_fail_after_the_member_was_done_do_not_bring_the_old_version_back():
+    """What was kept before the change of version is older than the settings that failed."""
+    owner = cluster_set(members=(member("a"), member("b")), upgrade=Upgrade(on_failure="Revert"))
+    world = begun(owner, a=Nature(seconds=5), b=Nature(seconds=600), ticks=4)
+    assert rows(world.decide())["a"][0] == "Done"
+    world.nature("s--a").unproven.add("v1.36.4")
+    first, second = world.fleet.cluster_sets[0].members
+    world.change_set(
+        members=(replace(first, settings=freeze({"verbosity": 4})), second),
+        upgrade=replace(owner.upgrade, max_concurrent=Share(2)),
+    )
+    reverts = []
+    for _ in range(12):
+        decision = world.decide()
+        reverts += decision.reverts
+        world.apply(decision)
+        world.work()
+        world.now += timedelta(seconds=5)
+    assert reverts == []
+    assert world.fleet.child("s--a").version == v("v1.36.4")
+
+
+def test_what_a_provider_cannot_revert_stays_failed_and_says_so():
+    world = failed_after_the_hop()
     world.fleet = replace(world.fleet, providers={"local": replace(LOCAL, can_revert=False)})
     decision = world.decide()
     assert decision.reverts == ()
-    assert rows(decision)["dev"] == ("Failed", "etcd did not come up; provider local cannot revert; mend it by hand")
+    assert rows(decision)["dev"] == (
+        "Failed",
+        "verification failed: anonymous-refused: it answered 200; provider local cannot revert; mend it by hand",
+    )
 
 
 def test_what_was_kept_before_an_older_change_is_never_brought_back():
-    owner = cluster_set(upgrade=Upgrade(on_failure="Revert"))
-    world = begun(owner, dev=Nature(fails_to={"v1.36.4"}), ticks=2)
+    world = failed_after_the_hop()
     world.points["s--dev"] = (v("v1.34.9"), START - timedelta(days=30))
     decision = world.decide()
     assert decision.reverts == ()

@@ -6,7 +6,15 @@ import pytest
 
 from atoll.fleet.spec import Isolation, Paused, ProviderBlock, Regime, Upgrade
 from atoll.fleet.values import Share, freeze
-from atoll.rollout.revisions import final_revision, hop_revision, member_revision, set_revision
+from atoll.rollout.revisions import (
+    final_revision,
+    hop_revision,
+    is_return,
+    member_revision,
+    return_revision,
+    set_revision,
+    settled_revision,
+)
 
 from .builders import cluster_set, member, meta, v
 
@@ -81,3 +89,12 @@ def test_a_regime_counts_by_what_it_demands_and_not_by_how_changes_are_made():
 def test_a_stop_on_the_way_is_told_apart_from_the_end():
     stop = hop_revision("abc", v("v1.36.4"))
     assert (stop, final_revision(stop), final_revision("abc")) == ("abc~v1.36.4", "abc", "abc")
+
+
+def test_who_went_back_says_to_what_and_by_which_rollout():
+    stop = hop_revision("abc", v("v1.36.4"))
+    back = return_revision(stop, "s-1")
+    assert (back, settled_revision(back), final_revision(back)) == ("abc~v1.36.4~~s-1", stop, "abc")
+    assert return_revision(back, "s-2") == "abc~v1.36.4~~s-2", "a second way back replaces the first"
+    assert (is_return(back, "s-1"), is_return(back, "s-2"), is_return(stop, "s-1")) == (True, False, False)
+    assert settled_revision("abc") == "abc"
