@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from .fleet_run import PHASE_SECONDS
 from .lane import Lane, LearningFailed
 from .ledger import build_summary, build_table, write_ledger
 from .plants import PLANTS
@@ -20,6 +22,8 @@ from .sites import list_plans, parse_plan
 DEFAULT_KILLS: Final = 16
 DEFAULT_FLEETS: Final = 2
 """A run waits for most of its time."""
+PLANTED_SECONDS: Final = 90.0
+"""A planted bug shall hang its run; that need not take long."""
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -53,7 +57,11 @@ async def run(arguments: argparse.Namespace) -> int:
     """Run the lane; return the exit code."""
     started = time.monotonic()
     root = arguments.folder or Path(tempfile.mkdtemp(prefix="atoll-faults-"))
-    async with Lane(root, say) as lane:
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    patience = PLANTED_SECONDS if arguments.plants else PHASE_SECONDS
+    async with Lane(root, say, phase_seconds=patience) as lane:
         try:
             sites = await lane.learn(2 if arguments.all else 1)
         except LearningFailed as error:
@@ -67,11 +75,13 @@ async def run(arguments: argparse.Namespace) -> int:
                     say(f"{path.name} {group if arguments.one_by_one else ''}: {len(result.fired)} kills")
                     print("\n".join(result.violations) or "same end", flush=True)
         elif arguments.plants:
-            seen = {name: await lane.try_plant(name) for name in PLANTS}
-            for name, (plan, violations) in seen.items():
-                print(f"{name}: {PLANTS[name].about}; {plan.side} {plan.site.signature}")
-                print("    " + (violations[0][:200] if violations else "NOT SEEN"))
-            return 0 if all(violations for _, violations in seen.values()) else 1
+            unseen = 0
+            for name, plant in PLANTS.items():
+                plan, violations = await lane.try_plant(name)
+                unseen += not violations
+                say(f"{plant.about}: {plan.side} {plan.site.signature}")
+                print("\n".join(f"    {line:.300}" for line in violations[:4]) or "    NOT SEEN", flush=True)
+            return 1 if unseen else 0
         else:
             until = float("inf") if arguments.all else started + arguments.minutes * 60
             plans = list_plans(sites)

@@ -41,7 +41,7 @@ from .sites import PHASES, Plan, RunLog, Where, read_log, write_plans
 from .watch import Watcher, sample
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
-PHASE_SECONDS: Final = 300.0
+PHASE_SECONDS: Final = 240.0
 """How long a phase may take with its kills; the machine may be busy."""
 QUIET_SECONDS: Final = 2.5
 """No write and no effect for this long, with looks every second, is the end of a phase."""
@@ -75,7 +75,15 @@ class FleetRun:
     """One fleet, its operator and its harness."""
 
     def __init__(
-        self, hub: Store, hub_home: Path, source: Path, folder: Path, fleet: str, plans: Sequence[Plan], plant: str
+        self,
+        hub: Store,
+        hub_home: Path,
+        source: Path,
+        folder: Path,
+        fleet: str,
+        plans: Sequence[Plan],
+        plant: str,
+        phase_seconds: float,
     ) -> None:
         """`folder` is made for this run alone; what is left in it tells what happened. `source`: the code to run."""
         self._hub = hub
@@ -84,6 +92,7 @@ class FleetRun:
         self._fleet = fleet
         self._source = source
         self._plant = plant
+        self._phase_seconds = phase_seconds
         self._trouble = ""
         self._stopping = False
         self._process: asyncio.subprocess.Process | None = None
@@ -102,7 +111,7 @@ class FleetRun:
                 async with self._operator():
                     for phase, work in zip(PHASES, (self._create, self._upgrade, self._delete), strict=True):
                         self._set_phase(phase)
-                        await self._within(PHASE_SECONDS, phase, work())
+                        await self._within(self._phase_seconds, phase, work())
                         result.digests[phase] = await self._settle(phase, (wanted or {}).get(phase))
                         if wanted is not None:
                             differences = list_differences(wanted[phase], result.digests[phase])
@@ -182,7 +191,7 @@ class FleetRun:
         """Wait until nothing is written any more, and return the end state; a state that differs gets more time."""
         tries = 0
         while True:
-            await self._within(PHASE_SECONDS, f"quiet after {phase}", self._quiet())
+            await self._within(self._phase_seconds, f"quiet after {phase}", self._quiet())
             digest = await self._digest(phase)
             tries += 1
             if wanted is None or digest == wanted or tries == SETTLE_TRIES:

@@ -28,7 +28,7 @@ from atoll.toolchain import Sources, Toolchain
 
 from . import workload
 from .digest import Json
-from .fleet_run import REPOSITORY, FleetRun, RunResult
+from .fleet_run import PHASE_SECONDS, REPOSITORY, FleetRun, RunResult
 from .plants import PLANTS, choose_kill
 from .sites import Plan, Site
 
@@ -59,6 +59,7 @@ class Tally:
     fired: Counter[Plan] = field(default_factory=Counter)
     failed: set[Plan] = field(default_factory=set)
     not_reached: set[Plan] = field(default_factory=set)
+    violations: list[str] = field(default_factory=list)
     left: int = 0
     """Plans that nobody has tried, or that wait for another try."""
     runs: int = 0
@@ -73,7 +74,6 @@ class Tally:
     def add(self, result: RunResult) -> None:
         """Count a run."""
         self.runs += 1
-        self.seconds += result.seconds
         self.samples += result.samples
         self.fired.update(result.fired)
         if result.audit is not None:
@@ -85,8 +85,10 @@ class Tally:
 class Lane:
     """Runs fleets one after another on one management plane."""
 
-    def __init__(self, root: Path, say: Callable[[str], None]) -> None:
-        """`root` is made and removed by the lane."""
+    def __init__(self, root: Path, say: Callable[[str], None], *, phase_seconds: float = PHASE_SECONDS) -> None:
+        """`root` is made and removed by the lane; `phase_seconds`: how long a phase of a run may take."""
+        self._phase_seconds = phase_seconds
+        self._started = time.monotonic()
         self.tally = Tally()
         self._root = root
         self._say = say
@@ -119,8 +121,11 @@ class Lane:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self.tally.seconds = time.monotonic() - self._started
         if self._store is not None:
             await self._store.close()
+        for folder in self._root.glob("run-*"):
+            await self._tidy(folder)
         await self._planes.remove(MANAGEMENT_ID)
         if not self._keep:
             shutil.rmtree(self._root)
@@ -190,6 +195,7 @@ class Lane:
         if result.violations:
             tally.failed_runs += 1
             tally.failed |= set(result.fired)
+            tally.violations += result.violations
             tally.found.append(self._write_found(plans, result, folder))
         await self._tidy(folder)
         return result
@@ -208,7 +214,8 @@ class Lane:
         self._number += 1
         folder = self._root / f"run-{self._number:04}"
         fleet = f"crash-{self._number:04}"
-        result = await FleetRun(self._store, self._home.root, self._source, folder, fleet, plans, plant).run(wanted)
+        run = FleetRun(self._store, self._home.root, self._source, folder, fleet, plans, plant, self._phase_seconds)
+        result = await run.run(wanted)
         if not plant:
             self.tally.add(result)
         return result, folder

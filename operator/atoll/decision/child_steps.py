@@ -96,7 +96,25 @@ def _attempt(child: ChildCluster, view: ChildView) -> int:
     return run.attempt + 1 if run is not None and run.revision == child.revision else 1
 
 
+def list_wakes(fleet: Fleet, works: Mapping[str, Work]) -> list[datetime]:
+    """List when verifications that have failed are due again: nothing else may happen until then."""
+    wakes = []
+    for child in fleet.children:
+        view, work = fleet.views.get(child.name), works.get(child.name)
+        if view is not None and work is not None and _may_verify(child, view, work):
+            due = _due_time(child, view)
+            wakes += [due] if due is not None else []
+    return wakes
+
+
 def _should_verify(child: ChildCluster, view: ChildView, work: Work, now: datetime) -> bool:
+    if not _may_verify(child, view, work):
+        return False
+    due = _due_time(child, view)
+    return due is None or now >= due
+
+
+def _may_verify(child: ChildCluster, view: ChildView, work: Work) -> bool:
     if work.operation is not None or work.lost or child.done_revision == child.revision:
         return False
     if not is_workable(child, view) or view.member is None:
@@ -105,11 +123,15 @@ def _should_verify(child: ChildCluster, view: ChildView, work: Work, now: dateti
         # It has been told to change and may not begin yet: what it serves until then is no failure.
         return False
     run = view.verification
+    return run is None or run.revision != child.revision or not run.passed
+
+
+def _due_time(child: ChildCluster, view: ChildView) -> datetime | None:
+    """Say when a verification that has failed is tried again; None: it was not tried yet."""
+    run = view.verification
     if run is None or run.revision != child.revision:
-        return True
-    if run.passed:
-        return False
-    return now >= run.time + (FIRST_RETRY if run.attempt < VERIFICATION_ATTEMPTS else LATER_RETRY)
+        return None
+    return run.time + (FIRST_RETRY if run.attempt < VERIFICATION_ATTEMPTS else LATER_RETRY)
 
 
 def _ref(child: ChildCluster) -> ClusterRef:

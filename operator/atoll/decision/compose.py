@@ -20,7 +20,7 @@ from atoll.fleet.spec import ClusterSet, Member
 from atoll.fleet.values import thaw
 from atoll.membership.operations import Work
 
-from .child_steps import plan_child_steps
+from .child_steps import list_wakes, plan_child_steps
 from .hub_steps import plan_child_objects, plan_finalizers, plan_new_objects
 from .interior import Covers
 from .statuses import Subject, summarise_all
@@ -75,6 +75,7 @@ def compose_plan(
             continue
         hub += _status_steps(subject)
     children = plan_child_steps(fleet, tenancy, works, now)
+    wakes += list_wakes(fleet, works)
     future = [moment for moment in wakes if moment > now]
     plan = Plan(hub=tuple(hub), children=children, wake=min(future, default=None))
     return {(subject.kind, subject.name): subject.wanted for subject in subjects}, plan

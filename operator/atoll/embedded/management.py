@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from typing import Any, Final
 
 from atoll.api.crds import build_crds
 from atoll.api.identity import Identity, build_service_account_username
 from atoll.api.policies import build_mutating_policies, build_validating_policies
 from atoll.api.rights import build_operator_rights, build_people_roles
-from atoll.errors import Refused
-from atoll.fleet.names import SYSTEM_NAMESPACE
+from atoll.errors import Refused, Throttled, Unreachable
+from atoll.fleet.names import REQUESTED_BY, SYSTEM_NAMESPACE
 from atoll.kube.connect import Connection
+from atoll.kube.kinds import CLUSTER_SET
 from atoll.kube.management import install
 from atoll.kube.store import Store
 from atoll.planes.planes import Planes
@@ -25,6 +28,8 @@ MANAGEMENT_VERSION: Final = "v1.36.4"
 """New enough for MutatingAdmissionPolicy."""
 
 OPERATOR_ACCOUNT: Final = "atoll"
+POLICY_TRIES: Final = 240
+POLICY_PAUSE_SECONDS: Final = 0.5
 TOKEN_SECONDS: Final = 365 * 24 * 3600
 POD_CIDR: Final = "10.127.0.0/16"
 SERVICE_CIDR: Final = "10.126.0.0/20"
@@ -79,8 +84,31 @@ async def furnish(store: Store) -> tuple[int, int]:
         store,
         [{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {k: account[k] for k in ("name", "namespace")}}],
     )
-    await install(store, policies)
+    if await install(store, policies):
+        await wait_until_policies_bite(store)
     return len(crds), sum(1 for body in policies if body["kind"].endswith("Policy"))
+
+
+async def wait_until_policies_bite(store: Store) -> None:
+    """Wait until the policy that names the requester has done so, in a dry run.
+
+    An API server learns the schema of a fresh kind for its mutating policies by and by, and answers 503 to everybody
+    who makes such an object until then. Who comes after `atoll up` shall not meet that.
+    """
+    member = {"name": "probe"}
+    probe = {
+        "apiVersion": CLUSTER_SET.api_version,
+        "kind": CLUSTER_SET.kind,
+        "metadata": {"name": "probe", "namespace": "default"},
+        "spec": {"version": MANAGEMENT_VERSION, "provider": {"local": {}}, "clusters": [member]},
+    }
+    for _ in range(POLICY_TRIES):
+        with contextlib.suppress(Throttled, Unreachable):
+            made = await store.apply(probe, dry_run=True)
+            if REQUESTED_BY in made["metadata"].get("annotations", {}):
+                return
+        await asyncio.sleep(POLICY_PAUSE_SECONDS)
+    raise Refused("the admission policies of the management plane do not take hold; try `atoll up` once more")
 
 
 async def write_kubeconfigs(planes: Planes, store: Store, home: Home) -> None:

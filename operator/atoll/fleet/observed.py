@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from .cluster import ObservedCluster, OperationType
+from .cluster import Finding, ObservedCluster, OperationType
 from .spec import DeletionPolicy, Meta
 from .values import Version
 
@@ -132,6 +132,8 @@ class ChildView:
     """SHA-256 of the kubeconfig that the provider hands out."""
     published_digest: str = ""
     """SHA-256 of what the kubeconfig Secret holds now; empty: there is none."""
+    findings: tuple[Finding, ...] = ()
+    """What its provider found in the way of the operation that was to begin; nothing was moved."""
     released: bool = False
     """It was let go of: owner references are off, and its provider looks after it no more."""
     verification: Verification | None = None

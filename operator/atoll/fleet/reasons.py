@@ -18,6 +18,7 @@ CREATING: Final = "Creating"
 CHANGING: Final = "Changing"
 REVERTING: Final = "Reverting"
 REPAIRING: Final = "Repairing"
+PREFLIGHT_FAILED: Final = "PreflightFailed"
 VERIFYING: Final = "Verifying"
 VERIFIED: Final = "Verified"
 VERIFICATION_FAILED: Final = "VerificationFailed"
@@ -62,6 +63,7 @@ NEEDS_A_PERSON: Final[frozenset[str]] = frozenset(
     {
         VERIFICATION_FAILED,
         OPERATION_FAILED,
+        PREFLIGHT_FAILED,
         IDENTITY_MISMATCH,
         TAKEN,
         ADDRESS_BLOCK_TOO_SMALL,

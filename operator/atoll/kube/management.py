@@ -42,8 +42,11 @@ async def install(store: Store, bodies: Iterable[Mapping[str, Any]], *, manager:
     return written
 
 
-async def wait_established(store: Store, name: str, *, seconds: float = ESTABLISH_SECONDS) -> None:
-    """Wait until a CRD is served; raises Conflict when its names clash, Unreachable when it takes too long."""
+async def wait_established(store: Store, name: str, *, fresh: bool = False, seconds: float = ESTABLISH_SECONDS) -> None:
+    """Wait until a CRD is served; raises Conflict when its names clash, Unreachable when it takes too long.
+
+    `fresh`: it was written just now, so applies of its kind may still be turned away.
+    """
     waited = 0.0
     while True:
         found = await store.get(CUSTOM_RESOURCE_DEFINITION, None, name)

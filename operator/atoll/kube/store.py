@@ -114,7 +114,13 @@ class Store:
         return await self._write(request, tries=1)
 
     async def apply(
-        self, body: Mapping[str, Any], manager: str = MANAGER, *, subresource: str = "", force: bool = True
+        self,
+        body: Mapping[str, Any],
+        manager: str = MANAGER,
+        *,
+        subresource: str = "",
+        force: bool = True,
+        dry_run: bool = False,
     ) -> Body:
         """Server-side apply: make the object hold exactly the fields of `body`, as far as `manager` is concerned.
 
@@ -124,7 +130,11 @@ class Store:
         request = self._request(
             "PATCH",
             url_path(kind, namespace, name, subresource),
-            query=(("fieldManager", manager), ("force", "true" if force else "false")),
+            query=(
+                ("fieldManager", manager),
+                ("force", "true" if force else "false"),
+                *((("dryRun", "All"),) if dry_run else ()),
+            ),
             headers=_APPLY,
             body=body,
         )

@@ -36,6 +36,8 @@ class Work:
     lost: str = ""
     """The cluster was there, is gone, and we did not remove it: what to do."""
     wake: datetime | None = None
+    blocked: bool = False
+    """Its provider says what is in the way, in `reason`: a person has to mend that first."""
     reason: str = ""
 
 
@@ -84,6 +86,9 @@ def _follow(child: ChildCluster, current: OperationStatus, view: ChildView, *, o
             return Work(finished=current, gone=True)
         if orphan:
             return Work(reason="its cluster is let go: nothing more is begun on it")
+        if view.findings:
+            # Nothing has moved yet. It is tried again after every look, and begins when nothing is in the way any more.
+            return Work(operation=current, start=True, blocked=True, reason=view.findings[0].message)
         return Work(operation=current, start=True, reason=current.message)
     told = replace(
         current,

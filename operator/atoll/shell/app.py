@@ -89,7 +89,7 @@ class App:
             namespaces = self._context.settings.namespaces
             self.started.set()
             await kopf.operator(
-                registry=self._registry(),
+                registry=self._registry(stop),
                 settings=self._settings(),
                 standalone=True,
                 clusterwide=not namespaces,
@@ -99,7 +99,7 @@ class App:
         finally:
             if relisting is not None:
                 relisting.cancel()
-            await asyncio.gather(*(worker.stop() for worker in self._fleets.values()))
+            await self._stop_workers()
             await asyncio.gather(*(provider.close() for provider in self._context.providers.values()))
             await self._probes.stop()
 
@@ -117,12 +117,23 @@ class App:
         settings.scanning.disabled = True
         return settings
 
-    def _registry(self) -> kopf.OperatorRegistry:
+    def _registry(self, stop: asyncio.Event) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
+
+        async def clean_up(**_: Any) -> None:
+            # kopf takes signals itself, and all tasks for its own: it would wait five seconds for the one that waits
+            # for `stop`, and for our workers, to end by themselves.
+            stop.set()
+            await self._stop_workers()
+
         kopf.on.login(registry=registry)(self._log_in)
+        kopf.on.cleanup(registry=registry)(clean_up)
         for kind in WATCHED:
             kopf.on.event(kind.group, kind.version, kind.plural, registry=registry)(self._on_event)
         return registry
+
+    async def _stop_workers(self) -> None:
+        await asyncio.gather(*(worker.stop() for worker in self._fleets.values()))
 
     async def _log_in(self, **_: Any) -> kopf.AiohttpSession:
         return await self._login()

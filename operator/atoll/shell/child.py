@@ -30,6 +30,10 @@ SILENCES: Final = 2
 """Looks in a row that must fail before a child counts as silent: one lost packet is no verdict."""
 
 
+FIRST_PAUSE_SECONDS: Final = 0.25
+FAILURES_LIMIT: Final = 10
+"""Pauses after steps that failed double from there."""
+
 SECOND_LOOK_SECONDS: Final = 1.0
 """How soon a silent child is looked at again."""
 
@@ -57,21 +61,24 @@ class ChildWorker:
         self._poke = asyncio.Event()
         self._member: MemberClient | None = None
         self._member_digest = ""
+        self._failures = 0
         self._silent = 0
         self._silent_since: datetime | None = None
         self._last: MemberView | None = None
         self._hands = ChildHands(context, fleet, name)
         self._task = asyncio.create_task(self._run(), name=f"child {fleet}/{name}")
 
-    def assign(self, steps: tuple[ChildStep, ...], seen: ChildView | None) -> None:
-        """Take the steps that were decided on what was `seen`.
+    def assign(self, steps: tuple[ChildStep, ...], seen: ChildView | None) -> bool:
+        """Take the steps that were decided on what was `seen`; say whether they were taken.
 
         Steps that were decided on an older look are dropped: something was done since, so the child is looked at
-        again, and decided about anew.
+        again, and has to be decided about anew.
         """
-        if seen is not None and seen is self._seen:
-            self._steps = steps
-            self._poke.set()
+        if seen is None or seen is not self._seen:
+            return False
+        self._steps = steps
+        self._poke.set()
+        return True
 
     def poke(self) -> None:
         """Look at the child soon."""
@@ -98,8 +105,12 @@ class ChildWorker:
                 self._publish(self._name, view)
             await self._wait(view)
             self._seen = None
-            if self._steps:
-                await self._carry_out()
+            if self._steps and not await self._carry_out():
+                # What failed is decided about again after the next look: soon at first, then less often.
+                self._failures = min(self._failures + 1, FAILURES_LIMIT)
+                await asyncio.sleep(min(FIRST_PAUSE_SECONDS * 2**self._failures, self._context.settings.resync_seconds))
+            else:
+                self._failures = 0
 
     async def _wait(self, view: ChildView | None) -> None:
         settings = self._context.settings
@@ -116,12 +127,13 @@ class ChildWorker:
         finally:
             self._poke.clear()
 
-    async def _carry_out(self) -> None:
-        """Carry out the steps in order; what fails is decided about again after the next look."""
+    async def _carry_out(self) -> bool:
+        """Carry out the steps in order; say whether all went well."""
         steps, self._steps = self._steps, ()
         body = self._body()
         if body is None:
-            return
+            return True
+        well = True
         for step in steps:
             name = type(step).__name__
             if isinstance(step, (StartOperation, VerifyMember)):
@@ -129,6 +141,7 @@ class ChildWorker:
             try:
                 await self._hands.act(step, body, self._member)
             except AtollError as error:
+                well = False
                 self._context.metrics.steps.labels(name, "failed").inc()
                 log.warning("%s/%s: %s failed: %s", self._fleet, self._name, name, error)
                 if not isinstance(error, Refused):
@@ -137,6 +150,7 @@ class ChildWorker:
             else:
                 self._context.metrics.steps.labels(name, "done").inc()
                 log.info("%s/%s: %s: %s", self._fleet, self._name, name, step.reason)
+        return well
 
     async def _look(self) -> ChildView | None:
         """See what is there now; None: the ChildCluster is gone."""
@@ -151,7 +165,11 @@ class ChildWorker:
             return ChildView(time=now, cluster=ObservedCluster(presence=Presence.UNKNOWN, message="no such provider"))
         cluster = await provider.observe(ref)
         view = ChildView(
-            time=now, cluster=cluster, verification=self._hands.verification, released=self._hands.released
+            time=now,
+            cluster=cluster,
+            verification=self._hands.verification,
+            released=self._hands.released,
+            findings=self._hands.findings,
         )
         if not _has_server(cluster):
             await self._disconnect()

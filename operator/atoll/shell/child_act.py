@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from atoll.errors import IdentityMismatch, Unreachable
-from atoll.fleet.cluster import ClusterRef
+from atoll.errors import IdentityMismatch, Refused, Unreachable
+from atoll.fleet.cluster import ClusterRef, Finding
 from atoll.fleet.observed import CheckResult, Verification
 from atoll.fleet.plan import (
     ApplyMemberObject,
@@ -35,12 +35,13 @@ class ChildHands:
         self._name = name
         self.verification: Verification | None = None
         self.released = False
+        self.findings: tuple[Finding, ...] = ()
 
     async def act(self, step: ChildStep, body: Body, member: MemberClient | None) -> None:
         """Carry out one step. `body`: the ChildCluster as it stands."""
         match step:
             case StartOperation():
-                await self._context.providers[step.provider].start(step.wanted, step.operation)
+                await self._start(step)
             case ForgetCluster():
                 await self._forget(step)
             case PublishKubeconfig():
@@ -56,6 +57,17 @@ class ChildHands:
                 await self._verify(step, body, await self._pinned(body, member))
             case _:
                 assert_never(step)
+
+    async def _start(self, step: StartOperation) -> None:
+        """Begin or resume an operation; one that has not begun yet only when nothing is in its way."""
+        provider = self._context.providers[step.provider]
+        begun = (await provider.observe(step.wanted.ref)).operation
+        self.findings = ()
+        if begun is None or begun.id != step.operation.id:
+            self.findings = await provider.preflight(step.wanted, step.operation)
+        if self.findings:
+            raise Refused("; ".join(finding.message for finding in self.findings))
+        await provider.start(step.wanted, step.operation)
 
     async def _pinned(self, body: Body, member: MemberClient | None) -> MemberClient:
         """Return the client after asking once more who is there: nothing is written to a stranger."""

@@ -41,6 +41,8 @@ class FleetWorker:
         self._workers: dict[str, ChildWorker] = {}
         self._busy_since: dict[str, datetime] = {}
         self._failures = 0
+        self._unfinished: set[str] = set()
+        """Children for which steps were planned: they are decided about again after each look, changed or not."""
         settings = context.settings
         self._wakeup = Wakeup(context.clock, debounce=settings.debounce_seconds, limit=settings.debounce_limit_seconds)
         self._task = asyncio.create_task(self._run(), name=f"fleet {name}")
@@ -88,6 +90,7 @@ class FleetWorker:
         plan = decision.plan
         self._note_busy(plan, now)
         wrote, failed = await self._act(plan)
+        self._unfinished = set(plan.children)
         for name, worker in self._workers.items():
             steps = plan.children.get(name, ())
             if steps:
@@ -149,7 +152,7 @@ class FleetWorker:
     def _take_view(self, name: str, view: ChildView) -> None:
         before = self._views.get(name)
         self._views[name] = view
-        if before is None or _differs(before, view):
+        if before is None or _differs(before, view) or name in self._unfinished:
             self.wake()
 
     def _note_busy(self, plan: Plan, now: datetime) -> None:

@@ -12,7 +12,7 @@ from atoll.fleet.values import Share, freeze
 from atoll.rollout.build import build_rollout
 from atoll.rollout.planner import plan_rollouts
 
-from .builders import LOCAL, START, cluster_set, healthy_view, member, meta, settled_child, v, wave
+from .builders import CANARY, LOCAL, PROD, START, cluster_set, healthy_view, member, meta, settled_child, v, wave
 from .simulator import Nature, Simulator, settled_fleet
 
 
@@ -271,7 +271,7 @@ def test_setting_the_target_back_finds_who_went_back_there_already():
 
 def test_who_was_done_is_not_reverted_when_its_settings_change_after_the_rollout_has_halted():
     """Its own settings are the next rollout's; nobody told it to go back."""
-    owner = cluster_set(upgrade=Upgrade(max_concurrent=Share(1)))
+    owner = cluster_set(upgrade=Upgrade(waves=(CANARY, PROD), max_concurrent=Share(1)))
     world = begun(owner, **{"prod-b": Nature(fails_to={"v1.36.4"})}).run()
     assert world.fleet.rollouts[0].status["state"] == "Halted"
     members = world.fleet.cluster_sets[0].members

@@ -218,6 +218,8 @@ def _verdict(
     if child.meta.deleting:
         return no("Ready", reasons.DELETING, work.reason or "it is being deleted"), available
     if operation is not None:
+        if work.blocked:
+            return no("Ready", reasons.PREFLIGHT_FAILED, work.reason), available
         reason = reasons.OPERATION_FAILED if operation.failed else WORDS[operation.type]
         steps = f" ({operation.steps_done}/{operation.steps_total})" if operation.steps_total else ""
         return no("Ready", reason, f"{operation.step or operation.message}{steps}"), available
