@@ -37,6 +37,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--replay", type=Path, action="append", default=[], help="carry out the plans of a file alone")
     parser.add_argument("--one-by-one", action="store_true", help="with --replay: each plan in a run of its own")
     parser.add_argument("--plants", action="store_true", help="see that planted bugs are found")
+    parser.add_argument("--commit", default="", help="run the operator of this commit (default: the files as they are)")
     parser.add_argument("--folder", type=Path, help="where to work (default: a new temporary folder)")
     parser.add_argument("--write-ledger", action="store_true", help="write the result into docs/reliability.md")
     return parser.parse_args()
@@ -47,9 +48,9 @@ def say(line: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
 
 
-def read_commit() -> str:
-    """Return the short name of the commit that is checked out, and whether there are changes beside it."""
-    argv = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+def read_commit(commit: str) -> str:
+    """Return the short name of a commit, or of the one that is checked out and whether there are changes beside it."""
+    argv = ["git", "describe", "--always", "--exclude=*", commit or "--dirty"]
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
 
 
@@ -61,7 +62,7 @@ async def run(arguments: argparse.Namespace) -> int:
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     patience = PLANTED_SECONDS if arguments.plants else PHASE_SECONDS
-    async with Lane(root, say, phase_seconds=patience) as lane:
+    async with Lane(root, say, phase_seconds=patience, commit=arguments.commit) as lane:
         try:
             sites = await lane.learn(2 if arguments.all else 1)
         except LearningFailed as error:
@@ -101,7 +102,7 @@ async def run(arguments: argparse.Namespace) -> int:
         print(f"failed: --replay {path}")
     if arguments.write_ledger:
         what = "all" if arguments.all else f"slice, seed {arguments.seed}"
-        write_ledger(tally, commit=read_commit(), day=time.strftime("%Y-%m-%d"), what=what)
+        write_ledger(tally, commit=read_commit(arguments.commit), day=time.strftime("%Y-%m-%d"), what=what)
     return 1 if tally.failed_runs else 0
 
 

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from atoll.api.identity import build_service_account_username
-from atoll.embedded.management import OPERATOR_ACCOUNT, SYSTEM_NAMESPACE
+from atoll.embedded.management import OPERATOR_ACCOUNT
 from atoll.errors import AtollError
 from atoll.fleet.conditions import find
+from atoll.fleet.names import SYSTEM_NAMESPACE
 from atoll.kube.kinds import (
     ATOLL_KINDS,
     CHILD_CLUSTER,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import random
 import shutil
+import subprocess
+import tarfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -85,8 +88,14 @@ class Tally:
 class Lane:
     """Runs fleets one after another on one management plane."""
 
-    def __init__(self, root: Path, say: Callable[[str], None], *, phase_seconds: float = PHASE_SECONDS) -> None:
-        """`root` is made and removed by the lane; `phase_seconds`: how long a phase of a run may take."""
+    def __init__(
+        self, root: Path, say: Callable[[str], None], *, phase_seconds: float = PHASE_SECONDS, commit: str = ""
+    ) -> None:
+        """`root` is made and removed by the lane; `phase_seconds`: how long a phase of a run may take.
+
+        `commit`: whose operator to run; empty: the files as they are now.
+        """
+        self._commit = commit
         self._phase_seconds = phase_seconds
         self._started = time.monotonic()
         self.tally = Tally()
@@ -103,11 +112,7 @@ class Lane:
         self._keep = False
 
     async def __aenter__(self) -> Self:
-        # The code under test is a copy: whoever edits a file during the hour must not change it between two restarts.
-        for part in ("operator", "tests"):
-            shutil.copytree(
-                REPOSITORY / part, self._source / part, ignore=shutil.ignore_patterns("__pycache__", "found")
-            )
+        copy_source(self._source, self._commit)
         get_binaries(self._toolchain, [workload.OLD, workload.NEW], Silent())
         try:
             await ensure_plane(self._planes, self._clock, audit=True)
@@ -250,6 +255,17 @@ class Lane:
             f"run {self.tally.runs}: {len(result.fired)} of {chosen} kills in {result.seconds:.0f} s, {verdict}; "
             f"{waiting} plans to go"
         )
+
+
+def copy_source(target: Path, commit: str) -> None:
+    """Copy the code under test: whoever edits a file during the hour must not change it between two restarts."""
+    shutil.copytree(REPOSITORY / "tests", target / "tests", ignore=shutil.ignore_patterns("__pycache__", "found"))
+    if not commit:
+        shutil.copytree(REPOSITORY / "operator", target / "operator", ignore=shutil.ignore_patterns("__pycache__"))
+        return
+    archive = subprocess.run(["git", "archive", commit, "operator"], cwd=REPOSITORY, capture_output=True, check=True)
+    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
+        files.extractall(target, filter="data")
 
 
 def choose_plans(waiting: Sequence[Plan], number: int) -> list[Plan]:

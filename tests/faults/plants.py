@@ -53,7 +53,7 @@ def name_snapshots_anew() -> None:
     take = change.take_snapshot  # type: ignore[attr-defined]
 
     async def take_another(*arguments: Any, operation_id: str, **named: Any) -> Any:
-        return await take(*arguments, operation_id=f"{operation_id}-{secrets.token_hex(8)}", **named)
+        return await take(*arguments, operation_id=f"{operation_id[:-8]}{secrets.token_hex(4)}", **named)
 
     change.take_snapshot = take_another  # type: ignore[attr-defined]
 

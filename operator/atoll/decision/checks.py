@@ -19,7 +19,7 @@ SetCheck = Callable[[ClusterSet, Fleet], list[Problem]]
 def check_fleet(fleet: Fleet) -> tuple[Problem, ...]:
     """Run every check on every object and report all findings."""
     problems = [
-        Problem(kind=item.kind, name=item.name, path=item.path, reason=reasons.INVALID_SPEC, message=item.message)
+        Problem(kind=item.kind, name=item.name, path=item.path, reason=item.reason, message=item.message)
         for item in fleet.invalid
     ]
     for cluster_set in fleet.cluster_sets:

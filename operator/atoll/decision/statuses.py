@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from atoll.fleet import reasons
+from atoll.fleet.conditions import common, no, settle, unknown
 from atoll.fleet.decisions import Candidate, PlacementDecision, Problem, RolloutDecision
-from atoll.fleet.snapshot import Fleet
+from atoll.fleet.snapshot import Fleet, Invalid
 from atoll.fleet.spec import ClusterSet, Member, Meta, Paused, Tenant
-from atoll.fleet.values import add_all
+from atoll.fleet.values import add_all, thaw
 from atoll.membership.operations import Work
 from atoll.membership.protection import is_protected
 from atoll.rollout import set_revision
@@ -79,6 +80,7 @@ def summarise_all(
         )
         subjects.append(_subject("ClusterSet", cluster_set.meta, cluster_set.status, wanted))
     subjects += _tenancy(fleet, now, by_object, placement, tenancy)
+    subjects += [_unreadable(item, now) for item in fleet.invalid if item.uid]
     rollouts = {item.meta.name: item for item in fleet.rollouts}
     for progress in rollout.progress:
         item = rollouts.get(progress.name)
@@ -184,6 +186,18 @@ def _tenancy(
         )
         subjects.append(_subject("Regime", regime.meta, regime.status, wanted))
     return subjects
+
+
+def _unreadable(item: Invalid, now: datetime) -> Subject:
+    """Mark an object that cannot be read; what its status says beside that stays as it was."""
+    ready = no("Ready", item.reason, f"{item.path}: {item.message}" if item.path else item.message)
+    conditions = common(ready=ready, available=unknown("Available", item.reason, item.message))
+    wanted = {
+        **thaw(item.status),
+        "observedGeneration": item.generation,
+        "conditions": settle(conditions, item.status.get("conditions", ()), item.generation, now),
+    }
+    return Subject(kind=item.kind, name=item.name, uid=item.uid, stored=item.status, wanted=wanted)
 
 
 def _pending_cluster(fleet: Fleet, tenant: Tenant, tenancy: Tenancy, now: datetime) -> str:

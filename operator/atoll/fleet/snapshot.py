@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from . import reasons
 from .cluster import ProviderInfo
 from .observed import ChildCluster, ChildView, Rollout
 from .spec import ClusterSet, Environment, Regime, Tenant
@@ -15,13 +16,14 @@ from .values import Version
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invalid:
-    """An object that could not be read: it is marked, and harms only itself."""
+    """An object that could not be read, or that nobody here serves: it is marked, and harms only itself."""
 
     kind: str
     name: str
     path: str
     """The field that is to blame, such as `spec.version`."""
     message: str
+    reason: str = reasons.INVALID_SPEC
     uid: str = ""
     generation: int = 1
     status: Mapping[str, Any] = field(default_factory=dict)

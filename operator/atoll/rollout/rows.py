@@ -6,6 +6,7 @@ until the child has arrived or another rollout moves it, and whose wave is over 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -207,18 +208,30 @@ def _has_failed(child: ChildCluster, view: ChildView | None) -> bool:
 
 def _judge_return(course: Course, child: ChildCluster, view: ChildView | None) -> tuple[str, str]:
     """Judge a child that this rollout has sent back: it counts as failed until it is back and verified."""
+    state, message = _describe_return(child, view)
+    cause = read_cause(course.stored.failed.get(child.member_name, ""))
+    return state, f"{cause}; {message}" if cause else message
+
+
+def _describe_return(child: ChildCluster, view: ChildView | None) -> tuple[str, str]:
     operation = child.operation
     served = served_version(child, view)
     if operation is not None and operation.type is OperationType.REVERT and operation.failed:
         return "Failed", f"going back failed: {operation.message}"
     if operation is not None or served is None or not child.version.is_satisfied_by(served):
-        return "Failed", f"is going back to {child.version}"
+        point = view.cluster.revert_point if view is not None else None
+        return "Failed", f"goes back to {child.version}{f' ({point.message})' if point is not None else ''}"
     if child.revision == child.done_revision:
-        return "Reverted", f"it is back at {child.version}{_tell_loss(view)}"
+        return "Reverted", f"is back at {child.version}{_tell_loss(view)}"
     run = view.verification if view is not None else None
     if run is None or run.revision != child.revision or run.passed or run.attempt < VERIFICATION_ATTEMPTS:
         return "Failed", f"is back at {child.version}, verifying"
     return "Failed", f"is back at {child.version}, but its verification failed: {explain_failed_checks(run)}"
+
+
+def read_cause(message: str) -> str:
+    """Return why a member failed, without what was said about its way back."""
+    return re.split(r"(?:^|; )(?:goes back to|going back failed|is back at)", message, maxsplit=1)[0]
 
 
 def _tell_loss(view: ChildView | None) -> str:

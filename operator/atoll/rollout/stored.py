@@ -35,7 +35,7 @@ class Stored:
     """Empty: nothing was written yet."""
     waves: Mapping[str, StoredWave] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
-    """Messages of the rows that had failed, by member."""
+    """Messages of the rows that had failed, reverted ones too, by member."""
 
     def wave(self, name: str) -> StoredWave:
         """Return what is known of a wave."""
@@ -59,7 +59,7 @@ def read_stored(rollout: Rollout) -> Stored:
         failed={
             str(row.get("cluster", "")).removeprefix(prefix): str(row.get("message", ""))
             for row in status.get("rows") or ()
-            if row.get("state") == "Failed"
+            if row.get("state") in {"Failed", "Reverted"}
         },
     )
 

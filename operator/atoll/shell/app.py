@@ -27,7 +27,7 @@ log: Final = logging.getLogger("atoll.app")
 WATCHED: Final[tuple[Kind, ...]] = tuple(
     kind
     for kind in ATOLL_KINDS
-    if kind.kind in {"ClusterSet", "ChildCluster", "Environment", "Tenant", "Regime", "Rollout"}
+    if kind.kind in {"ClusterSet", "ChildCluster", "Environment", "Tenant", "Regime", "Rollout", "HostPool"}
 )
 SERVER_TIMEOUT: Final = 290
 CLIENT_TIMEOUT: Final = 310

@@ -68,17 +68,15 @@ class ChildWorker:
         self._hands = ChildHands(context, fleet, name)
         self._task = asyncio.create_task(self._run(), name=f"child {fleet}/{name}")
 
-    def assign(self, steps: tuple[ChildStep, ...], seen: ChildView | None) -> bool:
-        """Take the steps that were decided on what was `seen`; say whether they were taken.
+    def assign(self, steps: tuple[ChildStep, ...], seen: ChildView | None) -> None:
+        """Take the steps that were decided on what was `seen`.
 
         Steps that were decided on an older look are dropped: something was done since, so the child is looked at
-        again, and has to be decided about anew.
+        again, and decided about anew.
         """
-        if seen is None or seen is not self._seen:
-            return False
-        self._steps = steps
-        self._poke.set()
-        return True
+        if seen is not None and seen is self._seen:
+            self._steps = steps
+            self._poke.set()
 
     def poke(self) -> None:
         """Look at the child soon."""

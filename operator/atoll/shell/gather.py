@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 from atoll.api import convert
 from atoll.errors import BadInput
+from atoll.fleet import reasons
 from atoll.fleet.cluster import ProviderInfo
 from atoll.fleet.observed import ChildView
 from atoll.fleet.snapshot import Fleet, Invalid
@@ -29,6 +30,12 @@ CONVERTERS: Final[Mapping[str, Callable[[Body], Any]]] = {
     "Rollout": convert.convert_rollout,
 }
 
+UNSERVED: Final[Mapping[str, str]] = {
+    "HostPool": "this version of Atoll serves no HostPools, because it has no provider that uses hosts. Remove it, or "
+    "wait for a version with the provider kubeadm.",
+}
+"""Kinds that the API knows and nobody serves yet, with what people are told."""
+
 
 class Gatherer:
     """Builds snapshots of one fleet; an object is converted again only when it has changed."""
@@ -47,6 +54,9 @@ class Gatherer:
             for body in self._cache.of_kind(self._fleet, kind):
                 found = self._convert(kind, body)
                 (invalid if isinstance(found, Invalid) else converted[kind]).append(found)
+        for kind, message in UNSERVED.items():
+            bodies = self._cache.of_kind(self._fleet, kind)
+            invalid.extend(_mark(kind, body, message, reason=reasons.NOT_IMPLEMENTED) for body in bodies)
         infos: dict[str, ProviderInfo] = {}
         versions: dict[str, tuple[Version, ...]] = {}
         for name, provider in self._context.providers.items():
@@ -82,15 +92,7 @@ class Gatherer:
         try:
             found = CONVERTERS[kind](body)
         except BadInput as error:
-            found = Invalid(
-                kind=kind,
-                name=metadata["name"],
-                path=error.field,
-                message=str(error),
-                uid=metadata["uid"],
-                generation=metadata.get("generation", 1),
-                status=freeze(body.get("status", {})),
-            )
+            found = _mark(kind, body, str(error), path=error.field)
         self._converted[key] = (version, found)
         return found
 
@@ -101,3 +103,17 @@ class Gatherer:
         definition = await self._context.store.get(CUSTOM_RESOURCE_DEFINITION, None, "childclusters.atoll.dev")
         going = definition is None or definition["metadata"].get("deletionTimestamp")
         return ("ChildCluster",) if going else ()
+
+
+def _mark(kind: str, body: Body, message: str, *, path: str = "", reason: str = reasons.INVALID_SPEC) -> Invalid:
+    metadata = body["metadata"]
+    return Invalid(
+        kind=kind,
+        name=metadata["name"],
+        path=path,
+        message=message,
+        reason=reason,
+        uid=metadata["uid"],
+        generation=metadata.get("generation", 1),
+        status=freeze(body.get("status", {})),
+    )

@@ -163,6 +163,18 @@ def test_what_this_version_does_not_do_is_said_and_not_passed_over(fleet: TestHo
     fleet.kubectl("delete", "environment", "odd", "-n", "fleet", "--timeout=30s")
 
 
+def test_a_kind_that_nobody_serves_yet_says_so(fleet: TestHome) -> None:
+    host = {"name": "h1", "address": "192.0.2.1", "hostKey": "ssh-ed25519 " + "A" * 68}
+    spec = {"ssh": {"user": "root", "keySecretRef": {"name": "key"}}, "hosts": [host]}
+    pool = {"apiVersion": "atoll.dev/v1alpha1", "kind": "HostPool", "spec": spec}
+    fleet.apply({**pool, "metadata": {"name": "rack", "namespace": "fleet"}})
+
+    message = stalled(fleet, "hostpool", "rack", "NotYetSupported")
+
+    assert "HostPool" in message
+    fleet.kubectl("delete", "hostpool", "rack", "-n", "fleet", "--timeout=30s")
+
+
 def test_a_provider_that_is_not_there_is_named(fleet: TestHome) -> None:
     there = {"kubeconfigSecretRef": {"name": "somewhere"}}
     bad = cluster_set("cloud", member("a", "none", existing=there))

@@ -256,7 +256,7 @@ def write_status(progress):
             "rows": [
                 {"cluster": row.cluster, "wave": row.wave, "state": row.state, "message": row.message}
                 for row in progress.rows
-                if row.state not in {"Done", "Skipped", "Reverted"}
+                if row.state not in {"Done", "Skipped"}
             ][:20],
         }
     )

@@ -223,6 +223,7 @@ def failed_after_the_hop():
 def test_who_went_back_is_verified_again_before_it_counts_as_reverted():
     world = failed_after_the_hop()
     before = world.fleet.child("s--dev").done_revision
+    cause = "verification failed: anonymous-refused: it answered 200"
     told = []
     for _ in range(6):
         world.apply(world.decide())
@@ -231,9 +232,9 @@ def test_who_went_back_is_verified_again_before_it_counts_as_reverted():
         row = rows(world.decide())["dev"]
         told += [row] if row not in told else []
     assert told == [
-        ("Failed", "is going back to v1.35.8"),
-        ("Failed", "is back at v1.35.8, verifying"),
-        ("Reverted", "it is back at v1.35.8"),
+        ("Failed", f"{cause}; goes back to v1.35.8 (writes after the snapshot are lost)"),
+        ("Failed", f"{cause}; is back at v1.35.8, verifying"),
+        ("Reverted", f"{cause}; is back at v1.35.8"),
     ]
     child = world.fleet.child("s--dev")
     assert child.done_revision == child.revision == f"{before}~~s-1"
@@ -245,8 +246,8 @@ def test_who_went_back_and_is_not_well_there_stays_failed_and_is_told_no_more():
     world.run()
     decision = world.decide()
     assert (decision.reverts, decision.progress[0].state) == ((), "Halted")
-    failure = "is back at v1.35.8, but its verification failed: anonymous-refused: it answered 200"
-    assert rows(decision)["dev"] == ("Failed", failure)
+    cause = "verification failed: anonymous-refused: it answered 200"
+    assert rows(decision)["dev"] == ("Failed", f"{cause}; is back at v1.35.8, but its {cause}")
 
 
 def test_a_change_that_failed_before_the_hop_is_taken_back_with_all_data():

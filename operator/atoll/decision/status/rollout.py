@@ -19,9 +19,11 @@ FINISHED: Final = frozenset({"Done", "Skipped", "Reverted"})
 def summarise_rollout(rollout: Rollout, progress: RolloutProgress, now: datetime) -> dict[str, Any]:
     """Say how a rollout goes."""
     counts = Counter(row.state for row in progress.rows)
-    # Failures come first: of many rows twenty are kept, and a forgotten failure would be tried again.
+    # Failures come first: of many rows twenty are kept, and a forgotten failure would be tried again. Who went back
+    # stays in the list with the cause.
     unfinished = sorted(
-        (row for row in progress.rows if row.state not in FINISHED), key=lambda row: row.state != "Failed"
+        (row for row in progress.rows if row.state not in {"Done", "Skipped"}),
+        key=lambda row: row.state not in {"Failed", "Reverted"},
     )
     status: dict[str, Any] = {
         "observedGeneration": rollout.meta.generation,
