@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import signal
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -30,7 +31,11 @@ POLL_SECONDS: Final = 0.025
 EXEC_POLLS: Final = 5_000
 COLLECT_POLLS: Final = 80
 LOG_LIMIT_BYTES: Final = 10_000_000
-LOG_TAIL_BYTES: Final = 2_000
+LOG_TAIL_BYTES: Final = 8_000
+TAIL_LINES: Final = 3
+TAIL_LINE: Final = 300
+INFORMATION: Final = re.compile(r'[IW]\d{4} |\{"level":"(debug|info|warn)"')
+"""How lines begin that Kubernetes' programs and etcd write when nothing is wrong with them."""
 TIME_TOLERANCE_SECONDS: Final = 2.0
 """The system computes start times from a boot time that moves when the clock is set."""
 
@@ -211,4 +216,11 @@ def read_tail(layout: Layout, role: Role) -> str:
             text = file.read().decode(errors="replace").strip()
     except OSError:
         return f"Nothing is to be read in {path}."
-    return f"Its log {path} ends with: {text}" if text else f"Its log {path} is empty."
+    return f"Its log {path} ends with: {choose_telling_lines(text)}" if text else f"Its log {path} is empty."
+
+
+def choose_telling_lines(text: str) -> str:
+    """Choose the last lines of a log that are no mere information: an API server beside it may write there too."""
+    lines = text.splitlines()
+    telling = [line for line in lines if line.strip() and not INFORMATION.match(line)]
+    return "\n".join(line[:TAIL_LINE] for line in (telling or lines)[-TAIL_LINES:])

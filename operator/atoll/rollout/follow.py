@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from atoll.fleet import reasons
 from atoll.fleet.decisions import Problem, RevertChild, RolloutDecision, RolloutProgress, RolloutRow
@@ -16,8 +17,11 @@ from .forecast import forecast_seconds
 from .limits import Books
 from .restrictions import find_restriction, list_closed_gates
 from .revert import plan_revert
-from .rows import MOVING, Course, Verdict, judge_row
+from .rows import MOVING, Course, Verdict, judge_row, shorten
 from .walk import Walk, walk_waves
+
+MESSAGES_LENGTH: Final = 600
+"""Characters for what failed members say, in a message of which the API keeps 1024: the remedy at its end counts more."""
 
 
 def follow_rollout(
@@ -143,7 +147,8 @@ def _describe(
 def _describe_failure(course: Course, state: str, rows: Sequence[RolloutRow], *, reverting: bool) -> str:
     failed = [row for row in rows if row.state in {"Failed", "Reverted"}]
     budget = course.cluster_set.upgrade.failure_budget.of(len(rows))
-    told = "; ".join(f"{row.cluster}: {row.message}" for row in failed[:3]) or "a member failed"
+    room = MESSAGES_LENGTH // max(1, len(failed[:3]))
+    told = "; ".join(f"{row.cluster}: {shorten(row.message, room)}" for row in failed[:3]) or "a member failed"
     more = f" (and {len(failed) - 3} more)" if len(failed) > 3 else ""
     how = "reverted" if state == "Reverted" else "halted, reverting" if reverting else "halted"
     return f"{how}, {len(failed)} failed with a failure budget of {budget}: {told}{more}. {_remedy(course)}"

@@ -35,6 +35,9 @@ FINISHED: Final = frozenset({"Done", "Failed", "Reverted", "Skipped"})
 """States after which a row holds up its wave no longer."""
 MOVING: Final = frozenset({"Changing", "Verifying"})
 
+CAUSE_LENGTH: Final = 300
+"""Characters of a failure that are repeated on the way back."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
@@ -210,7 +213,7 @@ def _judge_return(course: Course, child: ChildCluster, view: ChildView | None) -
     """Judge a child that this rollout has sent back: it counts as failed until it is back and verified."""
     state, message = _describe_return(child, view)
     cause = read_cause(course.stored.failed.get(child.member_name, ""))
-    return state, f"{cause}; {message}" if cause else message
+    return state, f"{shorten(cause, CAUSE_LENGTH)}; {message}" if cause else message
 
 
 def _describe_return(child: ChildCluster, view: ChildView | None) -> tuple[str, str]:
@@ -232,6 +235,14 @@ def _describe_return(child: ChildCluster, view: ChildView | None) -> tuple[str, 
 def read_cause(message: str) -> str:
     """Return why a member failed, without what was said about its way back."""
     return re.split(r"(?:^|; )(?:goes back to|going back failed|is back at)", message, maxsplit=1)[0]
+
+
+def shorten(text: str, length: int) -> str:
+    """Leave out the middle of a text that is too long: it ends with what went wrong, or with what happens now."""
+    if len(text) <= length:
+        return text
+    half = (length - 3) // 2
+    return f"{text[:half]} … {text[-half:]}"
 
 
 def _tell_loss(view: ChildView | None) -> str:

@@ -68,5 +68,5 @@ def test_durations_are_read_in_hours_minutes_and_seconds():
 
 @pytest.mark.parametrize("text", ["", "1", "5m", "25h", "1h bogus", "-1h", "999999999h"])
 def test_a_duration_that_an_api_server_would_refuse_is_refused_first(text):
-    with pytest.raises(BadInput, match="between 10m and 24h|is not a duration; write it like"):
+    with pytest.raises(BadInput, match=r"between 10m and 24h|is not a duration; write it like"):
         parse_lifetime(text)
