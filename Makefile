@@ -47,7 +47,7 @@ test: toolchain ## all tests: unit, the providers' contract, and against real AP
 	$(BIN)/pytest tests/unit
 	$(BIN)/pytest tests/contract tests/e2e
 
-demo: toolchain ## grow a fleet from nothing and upgrade it, on this machine
+demo: setup ## grow a fleet from nothing and upgrade it, on this machine
 	@$(BIN)/atoll demo
 
 down: setup ## stop what the demo or `atoll up` started, and remove its state

@@ -101,6 +101,7 @@ async def change_under_load(
         began = time.monotonic()
         done = False
         rollout: Body | None = None
+        forecast: int | None = None
         with Live(console=console, auto_refresh=False) as live:
             while time.monotonic() - began < seconds and not done:
                 found = [b for b in await store.list(ROLLOUT, namespace) if b["metadata"]["name"] not in before]
@@ -108,7 +109,10 @@ async def change_under_load(
                 children = await store.list(CHILD_CLUSTER, namespace)
                 state = str((rollout or {}).get("status", {}).get("state", ""))
                 done = state in {"Done", "Halted", "Aborted", "Reverted"}
-                view = render_rollout(rollout, children, target, took=time.monotonic() - began)
+                if forecast is None:
+                    # The first word counts: what was forecast before anything moved.
+                    forecast = (rollout or {}).get("status", {}).get("forecast", {}).get("seconds")
+                view = render_rollout(rollout, children, target, took=time.monotonic() - began, forecast=forecast)
                 if console.is_terminal or done:
                     live.update(Group(*view, Text()), refresh=True)
                 if find_operator(home) is None:

@@ -21,13 +21,17 @@ MARKS: Final[Mapping[str, tuple[str, str]]] = {
 
 
 def render_rollout(
-    rollout: Mapping[str, Any] | None, children: Sequence[Mapping[str, Any]], target: str, *, took: float
+    rollout: Mapping[str, Any] | None,
+    children: Sequence[Mapping[str, Any]],
+    target: str,
+    *,
+    took: float,
+    forecast: int | None,
 ) -> list[Text]:
-    """Draw a rollout, with the children's own word on their operations."""
+    """Draw a rollout, with the children's own word on their operations. `took` and `forecast` are seconds."""
     if rollout is None:
         return [Text(f"\nUpgrade to {target}: waiting for the operator to plan it")]
     status = rollout.get("status", {})
-    forecast = status.get("forecast", {}).get("seconds")
     told = f"forecast {forecast} s, " if forecast is not None else ""
     head = f"\nUpgrade to {target} (rollout {rollout['metadata']['name']})"
     word = "took" if status.get("state") == "Done" else "running for"

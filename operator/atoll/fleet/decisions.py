@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from .observed import RolloutWave
 from .spec import Isolation
@@ -201,9 +201,13 @@ class Advance:
     reason: str
 
 
+RETURN_MARK: Final = "~~"
+"""In the revision of a child that went back: between what it went back to, and the rollout that sent it there."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevertChild:
-    """A child that shall go back to what it was before the rollout touched it."""
+    """A child that shall go back to what it was before the rollout touched it; its revision bears RETURN_MARK."""
 
     child: str
     version: Version

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from atoll.fleet.cluster import Operation, OperationState, OperationType, Presence, ProviderInfo
+from atoll.fleet.decisions import RETURN_MARK
 from atoll.fleet.observed import ChildCluster, ChildView, OperationStatus
 from atoll.fleet.spec import DeletionPolicy
 from atoll.fleet.values import Version
@@ -125,13 +126,22 @@ def _need(
     served = Version.parse(cluster.version) if cluster.version else None
     if served is not None and info.upgrades and not child.version.is_satisfied_by(served):
         if child.version < served:
-            return OperationType.REVERT, version, f"going back from {served} to {version}"
+            return _need_to_go_back(child, view, served)
         return OperationType.CHANGE, version, f"changing from {served} to {version}"
     if cluster.needs_repair:
         return OperationType.REPAIR, version, cluster.needs_repair
     if cluster.drift:
         return OperationType.CHANGE, version, cluster.drift[0]
     return None
+
+
+def _need_to_go_back(child: ChildCluster, view: ChildView, served: Version) -> tuple[OperationType, str, str] | None:
+    """Revert only whom a rollout has sent back: a spec out of a backup may be older than its cluster, too."""
+    if RETURN_MARK not in child.revision:
+        return None
+    point = view.cluster.revert_point
+    cost = f": {point.message}" if point is not None else ""
+    return OperationType.REVERT, str(child.version), f"going back from {served} to {child.version}{cost}"
 
 
 def _lost(child: ChildCluster, view: ChildView) -> str:

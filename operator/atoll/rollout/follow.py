@@ -21,7 +21,7 @@ from .rows import MOVING, Course, Verdict, judge_row, shorten
 from .walk import Walk, walk_waves
 
 MESSAGES_LENGTH: Final = 600
-"""Characters for what failed members say, in a message of which the API keeps 1024: the remedy at its end counts more."""
+"""Characters for what failed members say, in a message of which the API keeps 1024, and whose end is the remedy."""
 
 
 def follow_rollout(

@@ -14,6 +14,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from atoll.fleet.decisions import RETURN_MARK
 from atoll.fleet.spec import ClusterSet, Isolation, Member, Regime
 from atoll.fleet.values import Version, thaw
 
@@ -22,9 +23,6 @@ LENGTH: Final = 10
 
 HOP_MARK: Final = "~"
 """Between a member's revision and the version of a hop on the way to it."""
-
-RETURN_MARK: Final = "~~"
-"""Between a revision that a child went back to and the rollout that sent it there."""
 
 
 def set_revision(cluster_set: ClusterSet, regimes: Iterable[Regime]) -> str:

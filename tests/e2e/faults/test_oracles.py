@@ -14,6 +14,7 @@ import pytest
 from tests.faults.audit import compare, read_audit
 from tests.faults.digest import digest_objects, list_differences
 from tests.faults.fleet_run import REPOSITORY, check_operations
+from tests.faults.lane import choose_plans
 from tests.faults.sites import (
     Plan,
     RunLog,
@@ -151,3 +152,10 @@ def test_a_digest_hides_what_is_random_and_nothing_else() -> None:
     assert one == digest("c953a1e8-6c9a-41d0-9056-0b90dccffd7b", "2026-11-22T11:05:19Z", "v1.35.8")
     other = digest("c953a1e8-6c9a-41d0-9056-0b90dccffd7b", "2026-11-22T11:05:19Z", "v1.36.4")
     assert list_differences(one, other) == ["/ChildCluster <fleet>/q--a/status/version was 'v1.35.8' and is 'v1.36.4'"]
+
+
+def test_a_run_gets_one_side_of_a_site_at_most() -> None:
+    one, other = Site("create", "hub POST events", 1), Site("create", "hub POST events", 2)
+    plans = [Plan(one, Side.BEFORE), Plan(one, Side.LOST), Plan(other, Side.AFTER)]
+    assert choose_plans(plans, 5) == [plans[0], plans[2]]
+    assert choose_plans(plans, 1) == [plans[0]]

@@ -131,14 +131,14 @@ def wait_stalled(home: TestHome, reason: str, words: str) -> str:
     return condition_of(body, "Stalled")["message"]
 
 
-def wait_step(home: TestHome, child: str, operation: str, done: int) -> None:
-    """Wait until an operation of a child has done so many steps."""
+def wait_step(home: TestHome, child: str, rollout: str, done: int) -> None:
+    """Wait until the change of a child for a rollout has done so many steps."""
 
     def look() -> tuple[str, int]:
         status = home.get("childcluster", child).get("status", {}).get("operation", {})
-        return status.get("type", ""), status.get("stepsDone", 0)
+        return status.get("rollout", ""), status.get("stepsDone", 0)
 
-    home.wait(look, lambda seen: seen[0] == operation and seen[1] >= done, f"{operation} of {child} to come to {done}")
+    home.wait(look, lambda seen: seen[0] == rollout and seen[1] >= done, f"{child} to come to step {done} of {rollout}")
 
 
 def target(version: str, *, retry: int = 0, on_failure: str = "Halt") -> dict[str, Any]:
@@ -160,7 +160,7 @@ def test_a_member_that_fails_after_the_change_goes_back_with_its_old_data(fleet:
     with calling(fleet.child_kubeconfig("eu--prod")) as other:
         fleet.patch("clusterset", "eu", target(NEW, on_failure="Revert"))
         # The snapshot is the fourth of its steps.
-        wait_step(fleet, "eu--dev", "Change", 4)
+        wait_step(fleet, "eu--dev", "eu-1", 4)
         fleet.kubectl(
             "apply",
             "-f",
@@ -203,7 +203,7 @@ def test_a_change_that_fails_halts_and_hurts_nobody(fleet: TestHome, assets: Pat
         fleet.patch("clusterset", "eu", target(NEW, retry=1))
         wait_rollout(fleet, "eu-2", "Halted")
         message = wait_stalled(fleet, "RolloutHalted", "eu-2")
-        time.sleep(3)
+        time.sleep(2)
 
         assert "dev: could not start the new kube-apiserver" in message, "which cluster, and where it stopped"
         assert "illegal instruction" in message, "the cause"
@@ -223,12 +223,12 @@ def test_a_change_that_fails_halts_and_hurts_nobody(fleet: TestHome, assets: Pat
 
 def test_an_aborted_rollout_starts_nothing_more_and_reverts_nothing(fleet: TestHome) -> None:
     fleet.patch("clusterset", "eu", target(NEW, retry=2))
-    wait_step(fleet, "eu--dev", "Change", 1)
+    wait_step(fleet, "eu--dev", "eu-3", 1)
     fleet.patch("rollout", "eu-3", {"spec": {"action": "Abort"}})
 
     wait_rollout(fleet, "eu-3", "Aborted")
     fleet.wait_ready("childcluster", "eu--dev")
-    time.sleep(3)
+    time.sleep(2)
 
     message = wait_stalled(fleet, "RolloutAborted", "aborted, 1 of 2 done")
     assert "raise spec.upgrade.retry of ClusterSet eu to 3" in message

@@ -220,7 +220,10 @@ def _verdict(
     if operation is not None:
         if work.blocked:
             return no("Ready", reasons.PREFLIGHT_FAILED, work.reason), available
-        reason = reasons.OPERATION_FAILED if operation.failed else WORDS[operation.type]
+        if operation.failed:
+            told = f"{operation.type} failed: {operation.message or operation.step}"
+            return no("Ready", reasons.OPERATION_FAILED, told), available
+        reason = WORDS[operation.type]
         steps = f" ({operation.steps_done}/{operation.steps_total})" if operation.steps_total else ""
         return no("Ready", reason, f"{operation.step or operation.message}{steps}"), available
     if done != child.revision:

@@ -93,14 +93,16 @@ def _ready(
     bad = {name: find(status, "Ready") for name, status in sorted(statuses.items()) if not is_true(status, "Ready")}
     if len(statuses) < len(cluster_set.members):
         missing = len(cluster_set.members) - len(statuses)
-        return no("Ready", reasons.PAUSED if paused else reasons.PROGRESSING, f"{missing} members have no cluster yet")
+        told = "1 member has no cluster yet" if missing == 1 else f"{missing} members have no cluster yet"
+        return no("Ready", reasons.PAUSED if paused else reasons.PROGRESSING, told)
     if bad:
         name, condition = next(
             ((name, entry) for name, entry in bad.items() if entry.get("reason") in reasons.NEEDS_A_PERSON),
             next(iter(bad.items())),
         )
         told = condition.get("message") or condition.get("reason") or "not looked at yet"
-        return no("Ready", reasons.MEMBERS_NOT_AVAILABLE, f"{len(bad)} members are not ready; {name}: {told}")
+        count = "1 member is" if len(bad) == 1 else f"{len(bad)} members are"
+        return no("Ready", reasons.MEMBERS_NOT_AVAILABLE, f"{count} not ready; {name}: {told}")
     if not complete:
         return no("Ready", reasons.PROGRESSING, "members have not reached the target yet")
     return yes("Ready", reasons.READY)

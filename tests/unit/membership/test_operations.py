@@ -1,0 +1,222 @@
+"""Which long work a child needs next: one table of situations, and what follows from each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from atoll.fleet.cluster import (
+    ObservedCluster,
+    OperationProgress,
+    OperationState,
+    OperationType,
+    Presence,
+    ProviderInfo,
+    RevertPoint,
+)
+from atoll.fleet.observed import ChildCluster, ChildView, OperationStatus
+from atoll.fleet.spec import DeletionPolicy, Meta
+from atoll.fleet.values import Version, freeze
+from atoll.membership.operations import Work, plan_work
+
+NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
+LOCAL = ProviderInfo(name="local", has_nodes=False, can_revert=True)
+WATCHED = ProviderInfo(name="existing", has_nodes=True, can_revert=False, upgrades=False)
+POINT = RevertPoint(version="v1.35.8", taken_time=NOW, message="12 writes would be lost")
+
+
+def child(version: str = "v1.35.8", *, deleting: bool = False, **more: Any) -> ChildCluster:
+    values: dict[str, Any] = {
+        "meta": Meta(name="s--a", namespace="fleet", uid="u", deleting=deleting),
+        "id": "0123456789abcdef",
+        "set_name": "s",
+        "member_name": "a",
+        "provider": "local",
+        "version": Version.parse(version),
+        "revision": "r1",
+        "cluster_uid": "pinned",
+        "done_revision": "r1",
+        **more,
+    }
+    return ChildCluster(**values)
+
+
+NEW = child(cluster_uid="", done_revision="")
+TOLD = child("v1.36.4", revision="r2", rollout="s-1")
+
+
+def saw(version: str = "v1.35.8", presence: Presence = Presence.PRESENT, **more: Any) -> ChildView:
+    return ChildView(time=NOW, cluster=ObservedCluster(presence=presence, version=version, **more))
+
+
+NOTHING = saw("", Presence.ABSENT)
+SILENT = saw("", Presence.UNKNOWN)
+
+
+def operation(kind: OperationType, to: str = "v1.36.4", **more: Any) -> OperationStatus:
+    return OperationStatus(**{"id": "op-1", "type": kind, "to_version": to, "started_time": NOW, **more})
+
+
+def progress(kind: OperationType, state: OperationState, **more: Any) -> OperationProgress:
+    values = {"id": "op-1", "type": kind, "state": state, "step": "start etcd", "steps_done": 2, "steps_total": 8}
+    return OperationProgress(**{**values, **more})
+
+
+CREATE, CHANGE, REVERT, REPAIR, DELETE = (
+    OperationType.CREATE,
+    OperationType.CHANGE,
+    OperationType.REVERT,
+    OperationType.REPAIR,
+    OperationType.DELETE,
+)
+
+
+def plan(subject: ChildCluster, view: ChildView | None, **more: Any) -> Work:
+    return plan_work(subject, view, **{"info": LOCAL, "now": NOW, "may_begin": True, "orphan": False, **more})
+
+
+@pytest.mark.parametrize(
+    ("subject", "view", "intent"),
+    [
+        pytest.param(NEW, NOTHING, (CREATE, "", "v1.35.8"), id="there is no cluster yet"),
+        pytest.param(NEW, saw("", Presence.PARTIAL), (CREATE, "", "v1.35.8"), id="half a cluster is finished"),
+        pytest.param(child(), saw(), None, id="all is well"),
+        pytest.param(TOLD, saw(), (CHANGE, "v1.35.8", "v1.36.4"), id="a rollout has told it to move"),
+        pytest.param(TOLD, saw("v1.36.4"), None, id="it has moved"),
+        pytest.param(
+            child(revision="r1~~s-1"), saw("v1.36.4"), (REVERT, "v1.36.4", "v1.35.8"), id="a rollout sends it back"
+        ),
+        pytest.param(child(revision="r1~~s-1"), saw(), None, id="it serves what it is sent back to: no data is lost"),
+        pytest.param(child(), saw("v1.36.4"), None, id="a spec older than its cluster reverts nothing"),
+        pytest.param(child(), saw(needs_repair="etcd is not running"), (REPAIR, "v1.35.8", "v1.35.8"), id="repair"),
+        pytest.param(child(), saw(drift=("its tags differ",)), (CHANGE, "v1.35.8", "v1.35.8"), id="drift"),
+        pytest.param(child(), NOTHING, None, id="a lost cluster is not made again"),
+        pytest.param(child(), SILENT, None, id="unknown is not absent"),
+        pytest.param(NEW, None, None, id="nobody has looked yet"),
+        pytest.param(child(deleting=True), saw(), None, id="orphan by default"),
+        pytest.param(
+            child(deleting=True, deletion_policy=DeletionPolicy.DELETE),
+            saw(),
+            (DELETE, "v1.35.8", "v1.35.8"),
+            id="it is to be deleted",
+        ),
+        pytest.param(
+            child(deleting=True, deletion_policy=DeletionPolicy.DELETE), NOTHING, None, id="it is gone already"
+        ),
+    ],
+)
+def test_what_a_child_at_rest_needs(
+    subject: ChildCluster, view: ChildView | None, intent: tuple[OperationType, str, str] | None
+) -> None:
+    """The intent is only written down now: nothing starts before it stands in the API."""
+    work = plan(subject, view)
+    planned = work.operation
+    told = (planned.type, planned.from_version, planned.to_version) if planned is not None else None
+    assert (told, work.start, work.finished) == (intent, False, None)
+    assert plan(subject, view, may_begin=False).operation is None
+
+
+def test_an_intent_names_the_moment_the_child_and_the_rollout() -> None:
+    assert plan(TOLD, saw()).operation == OperationStatus(
+        id="change-20261121t120000-01234567",
+        type=CHANGE,
+        started_time=NOW,
+        from_version="v1.35.8",
+        to_version="v1.36.4",
+        message="changing from v1.35.8 to v1.36.4",
+        rollout="s-1",
+    )
+
+
+def test_a_revert_says_beforehand_what_it_costs() -> None:
+    work = plan(child(revision="r1~~s-1"), saw("v1.36.4", revert_point=POINT))
+    assert work.reason == "going back from v1.36.4 to v1.35.8: 12 writes would be lost"
+
+
+def test_a_cluster_that_atoll_only_watches_is_changed_by_nobody() -> None:
+    assert plan(TOLD, saw(), info=WATCHED).operation is None
+
+
+def test_a_lost_cluster_is_told_with_what_to_do() -> None:
+    work = plan(child(), NOTHING)
+    assert (work.gone, "confirmRemoval" in work.lost, "UID pinned" in work.lost) == (True, True, True)
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        pytest.param(None, (True, False, None), id="nobody has begun"),
+        pytest.param(progress(CHANGE, OperationState.RUNNING, id="op-0"), (True, False, None), id="only an older one"),
+        pytest.param(progress(CHANGE, OperationState.RUNNING), (False, False, None), id="running"),
+        pytest.param(progress(CHANGE, OperationState.INTERRUPTED), (True, False, None), id="interrupted: resumed"),
+        pytest.param(progress(CHANGE, OperationState.FAILED), (False, True, None), id="failed"),
+        pytest.param(progress(CHANGE, OperationState.SUCCEEDED), (False, None, CHANGE), id="succeeded"),
+    ],
+)
+def test_an_operation_is_followed_to_its_end(
+    seen: OperationProgress | None, expected: tuple[bool, bool | None, OperationType | None]
+) -> None:
+    """(start it, it has failed or None when nothing is under way any more, what has ended well)."""
+    work = plan(replace(TOLD, operation=operation(CHANGE)), saw(operation=seen))
+    failed = work.operation.failed if work.operation is not None else None
+    assert (work.start, failed, work.finished.type if work.finished else None) == expected
+    assert work.operation is None or work.operation.id == "op-1", "as often as it takes, under one id"
+
+
+def test_an_operation_under_way_is_left_alone_while_the_provider_cannot_be_asked() -> None:
+    current = operation(CHANGE)
+    work = plan(replace(TOLD, operation=current), SILENT)
+    assert (work.operation, work.start) == (current, False)
+
+
+def test_progress_never_goes_backwards() -> None:
+    current = operation(CHANGE, steps_done=5)
+    work = plan(replace(TOLD, operation=current), saw(operation=progress(CHANGE, OperationState.RUNNING)))
+    assert work.operation is not None
+    assert work.operation.steps_done == 5
+
+
+@pytest.mark.parametrize(("failures", "pause"), [(0, 30), (1, 60), (3, 240), (9, 600)])
+def test_a_create_that_failed_is_tried_again_ever_more_seldom(failures: int, pause: int) -> None:
+    failed = operation(CREATE, "v1.35.8", failed=True, message="no disk")
+    history = (freeze({"type": "Create", "result": "Failed"}),) * failures
+    subject = replace(NEW, operation=failed, history=history)
+    due = NOW + timedelta(seconds=pause)
+    waiting = plan(subject, NOTHING, now=due - timedelta(seconds=1))
+    assert (waiting.operation, waiting.wake, waiting.reason) == (failed, due, "no disk")
+    again = plan(subject, NOTHING, now=due).operation
+    assert again is not None
+    assert (again.type, again.failed, again.id == failed.id) == (CREATE, False, False)
+
+
+@pytest.mark.parametrize("kind", [CHANGE, REVERT])
+def test_a_change_that_failed_waits_for_another_rollout(kind: OperationType) -> None:
+    failed = operation(kind, "v1.36.4", failed=True, rollout="s-1", message="no luck")
+    subject, view = (TOLD, saw()) if kind is CHANGE else (child("v1.36.4", revision="r1~~s-1"), saw("v1.37.1"))
+    subject = replace(subject, rollout="s-1", operation=failed)
+    much_later = NOW + timedelta(days=9)
+    assert plan(subject, view, now=much_later) == Work(operation=failed, reason="no luck")
+    again = plan(replace(subject, rollout="s-2"), view, now=much_later).operation
+    assert again is not None
+    assert (again.type, again.rollout, again.failed) == (kind, "s-2", False)
+
+
+def test_a_failed_change_that_is_taken_back_is_forgotten() -> None:
+    failed = operation(CHANGE, failed=True, rollout="s-1")
+    assert plan(child(revision="r1~~s-1", rollout="s-1", operation=failed), saw()) == Work()
+
+
+def test_a_deletion_has_ended_when_the_cluster_is_gone() -> None:
+    deleting = child(deleting=True, deletion_policy=DeletionPolicy.DELETE, operation=operation(DELETE))
+    work = plan(deleting, NOTHING)
+    assert (work.gone, work.finished) == (True, deleting.operation)
+
+
+def test_a_cluster_that_is_let_go_is_not_deleted_even_if_that_was_planned() -> None:
+    deleting = child(deleting=True, deletion_policy=DeletionPolicy.DELETE)
+    assert plan(deleting, saw(), orphan=True).operation is None
+    planned = replace(deleting, operation=operation(DELETE))
+    assert plan(planned, saw(), orphan=True) == Work(reason="its cluster is let go: nothing more is begun on it")
