@@ -29,8 +29,9 @@ class Steps:
         if self._status is not None:
             self._status.stop()
         took = f"{self._clock() - self._began:.1f} s"
-        width = max(20, (self._console.width or 100) - 17 - len(took))
-        self._console.print(f" ✓ {name:<12} {text:<{width}} {took}", highlight=False, markup=False)
+        line = f" ✓ {name:<12} {text}"
+        gap = " " * max(1, (self._console.width or 100) - len(line) - len(took) - 1)
+        self._console.print(f"{line}{gap}{took}", highlight=False, markup=False, soft_wrap=True)
 
     def stop(self) -> None:
         """Take the spinner away."""

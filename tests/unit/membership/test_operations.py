@@ -30,7 +30,7 @@ POINT = RevertPoint(version="v1.35.8", taken_time=NOW, message="12 writes would 
 
 def child(version: str = "v1.35.8", *, deleting: bool = False, **more: Any) -> ChildCluster:
     values: dict[str, Any] = {
-        "meta": Meta(name="s--a", namespace="fleet", uid="u", deleting=deleting),
+        "meta": Meta(name="s--a", namespace="fleet", uid="u", deletion_time=NOW if deleting else None),
         "id": "0123456789abcdef",
         "set_name": "s",
         "member_name": "a",
