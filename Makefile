@@ -43,9 +43,9 @@ fix: setup ## format, and mend what lint can mend by itself
 unit: setup ## the tests without I/O, in seconds
 	$(BIN)/pytest tests/unit
 
-test: toolchain ## all tests: unit, the providers' contract, and against real API servers
+test: toolchain ## all tests: unit, planted bugs, the providers' contract, and against real API servers
 	$(BIN)/pytest tests/unit
-	$(BIN)/pytest tests/contract tests/e2e
+	$(BIN)/pytest tests/plants tests/contract tests/e2e
 
 demo: setup ## grow a fleet from nothing and upgrade it, on this machine
 	@$(BIN)/atoll demo
@@ -54,12 +54,10 @@ down: setup ## stop what the demo or `atoll up` started, and remove its state
 	@$(BIN)/atoll down --purge
 
 bench: toolchain ## measure, and print numbers with the machine that they come from
-	@test -d bench || { echo 'there are no benchmarks yet' >&2; exit 2; }
 	$(BIN)/python -m bench
 
-faults: toolchain ## break things on purpose and see that promises hold
-	@test -d tests/faults || { echo 'there are no fault tests yet' >&2; exit 2; }
-	$(BIN)/pytest tests/faults
+faults: toolchain ## kill the operator at every write and effect, once each (an hour or more)
+	$(BIN)/python -m tests.faults --all --write-ledger
 
 docs: setup ## check that links inside the documentation lead somewhere
 	$(BIN)/pytest tests/unit/cli/test_documentation.py

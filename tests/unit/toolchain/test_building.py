@@ -189,7 +189,7 @@ def test_whoever_waits_too_long_is_told_which_lock_it_is(tmp_path: Path) -> None
         with pytest.raises(ToolchainError, match=rf"held {tmp_path}/cache/\.locks/{V} for 0 s"):
             chain.get(V, ["kubectl"])
         process.send_signal(signal.SIGINT)
-        process.wait(10)
+        process.wait(30)
     assert tree_of(tmp_path / "cache") == set()
 
 
@@ -202,6 +202,8 @@ def test_etcd_is_built_from_its_own_module(tmp_path: Path) -> None:
 @contextmanager
 def process_that_gets(tmp_path: Path, go: FakeGo, binary: str) -> Iterator[subprocess.Popen[bytes]]:
     program = (
+        # A shell that runs tests in the background has SIGINT ignored, and children inherit that.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from pathlib import Path\n"
         "from atoll.toolchain import Sources, Toolchain\n"
         f"sources = Sources(assets=None, kubebuilder_assets=None, cache=Path({str(tmp_path / 'cache')!r}),\n"

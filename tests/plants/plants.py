@@ -1,0 +1,105 @@
+"""Bugs to plant: one edit each, and the test that must turn red. A promise whose test stays green is not tested."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plant:
+    """One planted bug."""
+
+    promise: int
+    about: str
+    file: str
+    """Below operator/atoll/."""
+    old: str
+    """Must stand in the file exactly once."""
+    new: str
+    tests: str
+    """What pytest is asked to run."""
+
+
+PLANTS: Final = (
+    Plant(
+        promise=1,
+        about="an interrupted operation is not resumed",
+        file="membership/operations.py",
+        old="    if progress.state is OperationState.INTERRUPTED:\n        return Work(operation=told, start=True,",
+        new="    if progress.state is OperationState.INTERRUPTED:\n        return Work(operation=told, start=False,",
+        tests="tests/unit/membership",
+    ),
+    Plant(
+        promise=2,
+        about="the echo of our own write wakes the fleet",
+        file="shell/cache.py",
+        old="return int(new) <= int(known)",
+        new="return int(new) < int(known) - 1",
+        tests="tests/unit/shell/test_cache.py",
+    ),
+    Plant(
+        promise=2,
+        about="amounts are compared as text, so `1000m` differs from `1` for ever",
+        file="kube/compare.py",
+        old='        ("ResourceQuota", "hard"),\n',
+        new="",
+        tests="tests/unit/kube/test_kube_compare.py",
+    ),
+    Plant(
+        promise=5,
+        about="an empty selector matches everything",
+        file="fleet/values.py",
+        old="        if self.is_empty():\n            return False\n",
+        new="",
+        tests="tests/unit/fleet/test_values.py",
+    ),
+    Plant(
+        promise=5,
+        about="a delete goes without the UID of what was seen",
+        file="kube/store.py",
+        old='        preconditions = {"uid": uid} | (',
+        new="        preconditions = {} | (",
+        tests="tests/unit/kube/test_kube_store.py",
+    ),
+    Plant(
+        promise=6,
+        about="a child's kubeconfig may run a program in the operator",
+        file="kube/connect.py",
+        old='_USER_FIELDS: Final = frozenset({"client-certificate-data",',
+        new='_USER_FIELDS: Final = frozenset({"exec", "client-certificate-data",',
+        tests="tests/unit/kube/test_kube_connect.py",
+    ),
+    Plant(
+        promise=7,
+        about="a wave changes more members at a time than it may",
+        file="rollout/limits.py",
+        old="    if len(in_wave - {child}) >= wave_limit:",
+        new="    if len(in_wave - {child}) > wave_limit:",
+        tests="tests/unit/rollout",
+    ),
+    Plant(
+        promise=7,
+        about="a minor is skipped",
+        file="rollout/hops.py",
+        old="for minor in range(served.minor + 1, target.minor):",
+        new="for minor in range(served.minor + 2, target.minor):",
+        tests="tests/unit/rollout/test_hops.py",
+    ),
+    Plant(
+        promise=8,
+        about="a namespace of somebody else is adopted",
+        file="segregation/taken.py",
+        old="        taken.add(placement.namespace)\n",
+        new="        continue\n",
+        tests="tests/unit/segregation",
+    ),
+    Plant(
+        promise=8,
+        about="a cluster takes more than it holds",
+        file="placement/rules.py",
+        old="        if free < need:",
+        new="        if free < 0:",
+        tests="tests/unit/placement",
+    ),
+)
