@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from atoll.errors import VersionUnavailable
 from atoll.planes.planes import Planes
 from atoll.planes.values import Role
 from atoll.ports import Provider
 from atoll.providers.fake import FakeProvider, FakeWorld
 from atoll.providers.local import LocalProvider
+from tests.support.binaries import Assets
 
 
 class Kit(Protocol):
@@ -52,19 +52,6 @@ class FakeKit:
 
     async def clean(self) -> None:
         self.world.clusters.clear()
-
-
-class Assets:
-    """Binaries below ATOLL_ASSETS, as `<version>/<binary>`."""
-
-    def path(self, version: str, binary: str) -> Path:
-        found = Path(os.environ["ATOLL_ASSETS"]) / version / binary
-        if not found.exists():
-            raise VersionUnavailable(f"{version}: {binary} is not to be had")
-        return found
-
-    def versions(self) -> tuple[str, ...]:
-        return ("v1.35.8", "v1.36.4")
 
 
 class SystemClock:

@@ -8,15 +8,16 @@ serving, after it everything strives for the new one.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 
-from atoll.errors import BadInput, Refused
+from atoll.errors import AtollError, BadInput, Refused
 
 from .binaries import ETCDCTL, ETCDUTL
 from .commands import find_tag
 from .etcd import Etcd, describe_loss, restore_snapshot, take_snapshot
 from .steering import MARKED
-from .steps import STOP_LIMIT_SECONDS, stop_role, wait_api_server_ready
+from .steps import STOP_LIMIT_SECONDS, start_api_server, stop_role, wait_api_server_ready
 from .values import Role, RunningProcess, Wanted
 from .work import Work
 
@@ -57,19 +58,24 @@ async def start_new_api_server(work: Work) -> None:
     await work.processes.stop(
         [process for process in others if process not in old[:1]], limit_seconds=STOP_LIMIT_SECONDS
     )
-    if old and not work.effects.steer(old[0], target.ports.api, clients=0, probes=1):
+    gap = bool(old) and not work.effects.steer(old[0], target.ports.api, clients=0, probes=1)
+    if gap:
         # Without steering the two would take calls from each other, and the new one might never become ready.
         await work.processes.stop(old[:1], limit_seconds=STOP_LIMIT_SECONDS)
-        old = ()
     command = work.command(Role.API_SERVER, target)
-    process = new[0] if new else await work.processes.start(Role.API_SERVER, command, MARKED)
-    work.processes.record(process)
     try:
+        process = new[0] if new else await work.processes.start(Role.API_SERVER, command, MARKED)
+        work.processes.record(process)
         await wait_api_server_ready(work, target, process)
     except Exception:
         # It shares the port, and nothing will come of it.
         if old:
-            await work.processes.stop([process], limit_seconds=STOP_LIMIT_SECONDS)
+            started, _ = find_api_servers(work)
+            await work.processes.stop(started, limit_seconds=STOP_LIMIT_SECONDS)
+        if gap:
+            # The change has failed, but the plane shall serve what it served before. Why it failed counts more.
+            with contextlib.suppress(AtollError):
+                await start_api_server(work)
         raise
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import socket
 import ssl
 import subprocess
@@ -27,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from atoll.api.crds import build_crds
 from atoll.api.identity import Identity
 from atoll.api.policies import build_mutating_policies, build_validating_policies
+from tests.support.binaries import find_program
 
 ETCD = "etcd-v3.6.8"
 NEWEST = "v1.36.4"
@@ -117,10 +117,6 @@ def running(argv: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
 @contextlib.contextmanager
 def serving(version: str, folder: Path) -> Iterator[Server]:
     """Run etcd and kube-apiserver of one version; both are gone when the block ends."""
-    root = os.environ.get("ATOLL_ASSETS")
-    if not root:
-        pytest.fail("set ATOLL_ASSETS to a folder with <version>/kube-apiserver; `atoll toolchain` makes one")
-    assets = Path(root)
     etcd_port, peer_port, api_port = free_port(), free_port(), free_port()
     token = "a-token-for-this-test-run"
     (folder / "tokens.csv").write_text(f'{token},root,root,"system:masters"\n')
@@ -134,7 +130,7 @@ def serving(version: str, folder: Path) -> Iterator[Server]:
     etcd_url = f"http://127.0.0.1:{etcd_port}"
     peer_url = f"http://127.0.0.1:{peer_port}"
     etcd = [
-        str(assets / ETCD / "etcd"),
+        str(find_program(ETCD, "etcd")),
         f"--data-dir={folder / 'etcd'}",
         f"--listen-client-urls={etcd_url}",
         f"--advertise-client-urls={etcd_url}",
@@ -144,7 +140,7 @@ def serving(version: str, folder: Path) -> Iterator[Server]:
         "--unsafe-no-fsync",
     ]
     api = [
-        str(assets / version / "kube-apiserver"),
+        str(find_program(version, "kube-apiserver")),
         f"--etcd-servers={etcd_url}",
         f"--secure-port={api_port}",
         "--bind-address=127.0.0.1",
@@ -187,7 +183,7 @@ def serving(version: str, folder: Path) -> Iterator[Server]:
         wait_for(f"{etcd_url}/health", etcd_log, etcd_process)
         with running(api, api_log) as api_process:
             wait_for(f"{api_url}/readyz", api_log, api_process, token)
-            yield Server(kubeconfig=kubeconfig, binary=assets / version / "kubectl")
+            yield Server(kubeconfig=kubeconfig, binary=find_program(version, "kubectl"))
 
 
 def install_crds(server: Server) -> None:

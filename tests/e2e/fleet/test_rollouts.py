@@ -260,14 +260,8 @@ def test_a_paused_rollout_holds_who_has_not_started_and_goes_on_when_told(fleet:
 
 def test_who_joined_late_is_changed_by_the_next_rollout(fleet: TestHome) -> None:
     done = wait_rollout(fleet, "eu-5", "Done", seconds=90)
-    assert [wave["clusters"] for wave in done["spec"]["waves"]] == [["dev"], ["late", "prod"]]
+    assert [wave["clusters"] for wave in done["spec"]["waves"]] == [["late"]], "the others are there"
     fleet.wait_ready("clusterset", "eu")
     assert [served(fleet, f"eu--{name}") for name in ("dev", "prod", "late")] == [(NEW, NEW)] * 3
     results = [(entry["rollout"], entry["result"]) for entry in fleet.get("clusterset", "eu")["status"]["history"]]
-    assert results == [
-        ("eu-1", "Reverted"),
-        ("eu-2", "Superseded"),
-        ("eu-3", "Superseded"),
-        ("eu-4", "Done"),
-        ("eu-5", "Done"),
-    ]
+    assert results == [("eu-1", "Reverted"), ("eu-4", "Done"), ("eu-5", "Done")]

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
-from kube_plane import ETCD, KUBERNETES, Plane
+from kube_plane import Plane
 
 from atoll.kube.connect import Connection
 from atoll.kube.member import MemberClient
@@ -15,12 +13,8 @@ from atoll.kube.store import Store
 
 @pytest.fixture(scope="session")
 def kube_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
-    """A real plane, shared by all tests of this folder; needs ATOLL_ASSETS."""
-    assets = Path(os.environ.get("ATOLL_ASSETS", "/nonexistent"))
-    missing = [name for name in (f"{KUBERNETES}/kube-apiserver", f"{ETCD}/etcd") if not (assets / name).is_file()]
-    if missing:
-        pytest.fail(f"set ATOLL_ASSETS to a folder that holds {', '.join(missing)}")
-    plane = Plane(tmp_path_factory.mktemp("plane"), assets)
+    """A real plane, shared by all tests of this folder."""
+    plane = Plane(tmp_path_factory.mktemp("plane"))
     try:
         asyncio.run(plane.start())
         yield plane

@@ -24,6 +24,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from atoll.errors import AtollError
 from atoll.kube.connect import Connection
 from atoll.kube.store import Store
+from tests.support.binaries import find_program
 
 KUBERNETES = "v1.36.4"
 ETCD = "etcd-v3.6.8"
@@ -80,9 +81,8 @@ def private_pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> str:
 class Plane:
     """One plane in one folder. `stop` ends every process that it has started."""
 
-    def __init__(self, folder: Path, assets: Path) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._assets = assets
         self._authority = Authority()
         self._processes: list[subprocess.Popen[bytes]] = []
         self._etcd_url = ""
@@ -179,7 +179,7 @@ class Plane:
     def _run(self, program: str, *flags: str) -> subprocess.Popen[bytes]:
         with (self._folder / f"{Path(program).name}-{len(self._processes)}.log").open("wb") as log:
             process = subprocess.Popen(
-                [self._assets / program, *flags],
+                [find_program(*program.split("/", 1)), *flags],
                 stdout=log,
                 stderr=log,
                 cwd=self._folder,

@@ -1,4 +1,4 @@
-"""Real planes: three processes each. ATOLL_ASSETS says where the binaries are."""
+"""Real planes: three processes each."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import pytest
 
-from atoll.errors import VersionUnavailable
 from atoll.planes import pki
 from atoll.planes.layout import Layout
 from atoll.planes.planes import Planes
@@ -29,24 +27,6 @@ from atoll.ports import Operation, OperationType
 
 OLD = "v1.35.8"
 NEW = "v1.36.4"
-
-
-class Assets:
-    """Binaries below ATOLL_ASSETS, as `<version>/<binary>`."""
-
-    def __init__(self) -> None:
-        if not os.environ.get("ATOLL_ASSETS"):
-            pytest.fail("ATOLL_ASSETS must name a folder with <version>/<binary>")
-        self.folder = Path(os.environ["ATOLL_ASSETS"])
-
-    def path(self, version: str, binary: str) -> Path:
-        found = self.folder / version / binary
-        if not found.exists():
-            raise VersionUnavailable(f"{version}: {binary} is not below {self.folder}")
-        return found
-
-    def versions(self) -> tuple[str, ...]:
-        return tuple(sorted(path.name for path in self.folder.glob("v1.*") if (path / "kube-apiserver").exists()))
 
 
 class SystemClock:

@@ -117,11 +117,25 @@ async def test_a_new_api_server_that_dies_costs_no_call(plane: Plane) -> None:
     assert (await plane.planes.observe(plane.id)).version == OLD
 
 
-async def test_where_connections_cannot_be_steered_a_change_has_a_gap_and_succeeds(plane: Plane) -> None:
-    class Unsteered(Effects):
-        def steer(self, process: RunningProcess, port: int, *, clients: int, probes: int) -> bool:
-            return False
+class Unsteered(Effects):
+    """A machine that lets nobody steer connections."""
 
+    def steer(self, process: RunningProcess, port: int, *, clients: int, probes: int) -> bool:
+        return False
+
+
+async def test_where_connections_cannot_be_steered_the_old_one_comes_back_when_the_new_one_dies(plane: Plane) -> None:
+    old = plane.process(Role.API_SERVER)
+    planes = Planes(plane.planes.home, plane.planes.binaries, clock=SystemClock(), effects=Unsteered())
+    with pytest.raises(ProcessFailed, match="unknown flag: --no-such-flag"):
+        await Plane(planes, plane.id).run(OperationType.CHANGE, NEW, "unsteered-bad", api_args=("--no-such-flag=1",))
+    observed = await planes.observe(plane.id)
+    assert (observed.version, observed.ready, observed.missing) == (OLD, True, ())
+    assert plane.process(Role.API_SERVER).argv == old.argv
+    plane.kubectl("get", "configmap", "kept")
+
+
+async def test_where_connections_cannot_be_steered_a_change_has_a_gap_and_succeeds(plane: Plane) -> None:
     planes = Planes(plane.planes.home, plane.planes.binaries, clock=SystemClock(), effects=Unsteered())
     with CallLoop(plane) as loop:
         await Plane(planes, plane.id).run(OperationType.CHANGE, NEW, "unsteered")
