@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from plane_kit import NEW, OLD, Assets, CallLoop, Plane, SystemClock, list_leftovers
+from plane_kit import NEW, OLD, CallLoop, Plane, SystemClock, list_leftovers
 
 from atoll.planes.effects import RUN_TIMEOUT_SECONDS, Effects
 from atoll.planes.planes import Planes
 from atoll.planes.values import Role, RunningProcess
 from atoll.ports import OperationState, OperationType
+from tests.support.binaries import Assets
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -161,7 +162,8 @@ OPERATOR = """
 import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from plane_kit import Assets, Plane, SystemClock
+from plane_kit import Plane, SystemClock
+from tests.support.binaries import Assets
 from atoll.planes.planes import Planes
 from atoll.ports import OperationType
 planes = Planes(Path(sys.argv[2]), Assets(), clock=SystemClock())
