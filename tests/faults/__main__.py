@@ -57,6 +57,8 @@ def read_commit(commit: str) -> str:
 async def run(arguments: argparse.Namespace) -> int:
     """Run the lane; return the exit code."""
     started = time.monotonic()
+    # Asked now: an hour later something else may be checked out.
+    commit = read_commit(arguments.commit)
     root = arguments.folder or Path(tempfile.mkdtemp(prefix="atoll-faults-"))
     task = asyncio.current_task()
     assert task is not None
@@ -102,7 +104,7 @@ async def run(arguments: argparse.Namespace) -> int:
         print(f"failed: --replay {path}")
     if arguments.write_ledger:
         what = "all" if arguments.all else f"slice, seed {arguments.seed}"
-        write_ledger(tally, commit=read_commit(arguments.commit), day=time.strftime("%Y-%m-%d"), what=what)
+        write_ledger(tally, commit=commit, day=time.strftime("%Y-%m-%d"), what=what)
     return 1 if tally.failed_runs else 0
 
 

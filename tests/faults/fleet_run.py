@@ -48,6 +48,8 @@ QUIET_SECONDS: Final = 2.5
 """No write and no effect for this long, with looks every second, is the end of a phase."""
 SETTLE_TRIES: Final = 4
 POLL_SECONDS: Final = 0.3
+REPEATS_LIMIT: Final = 2
+"""How often one object of the child may be written in a phase without faults."""
 SPAWNS: Final = "effect spawn "
 
 
@@ -373,6 +375,16 @@ class FleetRun:
 
     def _read_phase(self) -> str:
         return (self._folder / "phase").read_text(encoding="utf-8")
+
+
+def check_storms(log: RunLog) -> list[str]:
+    """Say which object of the child was written again and again although nothing went wrong."""
+    writes = Counter(
+        (visit.site.phase, visit.key)
+        for visit in log.visits
+        if visit.site.where is Where.CHILD and " POST " not in visit.key
+    )
+    return [f"{phase}: {key} {times} times" for (phase, key), times in writes.items() if times > REPEATS_LIMIT]
 
 
 def check_operations(log: RunLog) -> list[str]:

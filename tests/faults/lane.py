@@ -31,7 +31,7 @@ from atoll.toolchain import Sources, Toolchain
 
 from . import workload
 from .digest import Json
-from .fleet_run import PHASE_SECONDS, REPOSITORY, FleetRun, RunResult
+from .fleet_run import PHASE_SECONDS, REPOSITORY, FleetRun, RunResult, check_storms
 from .plants import PLANTS, choose_kill
 from .sites import Plan, Site
 
@@ -153,9 +153,10 @@ class Lane:
         sites: dict[Site, None] = {}
         for _ in range(runs):
             result, folder = await self._run((), self._wanted)
-            if result.violations:
+            violations = [*result.violations, *check_storms(result.log)]
+            if violations:
                 self._keep = True
-                raise LearningFailed(f"the fault-free run in {folder} failed:\n" + "\n".join(result.violations))
+                raise LearningFailed(f"the fault-free run in {folder} failed:\n" + "\n".join(violations))
             self._wanted = self._wanted or result.digests
             sites.update(dict.fromkeys(result.log.sites))
             self._say(f"fault-free run: {len(result.log.sites)} sites in {result.seconds:.0f} s")

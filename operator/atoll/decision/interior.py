@@ -89,7 +89,17 @@ def plan_interior(
         frozen_tenants=frozen_tenants,
         release_namespaces=_released(fleet, ours),
     )
-    return Interior(steps=steps, pending=frozenset(_touched(steps, view.member)), taken=taken, seen=True)
+    pending = frozenset(_touched(steps, view.member))
+    unsent = tuple(step for step in steps if not _is_going(step, view.member))
+    return Interior(steps=unsent, pending=pending, taken=taken, seen=True)
+
+
+def _is_going(step: ChildStep, member: MemberView) -> bool:
+    """Say whether a step deletes what is being deleted already: it takes time, and asking again makes it no shorter."""
+    if not isinstance(step, DeleteMemberObject):
+        return False
+    there = member.objects.get((step.kind, step.namespace, step.name), {})
+    return bool(there.get("metadata", {}).get("deletionTimestamp"))
 
 
 def _released(fleet: Fleet, placements: tuple[Placement, ...]) -> frozenset[str]:

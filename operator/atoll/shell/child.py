@@ -115,7 +115,7 @@ class ChildWorker:
         seconds = settings.resync_seconds
         if view is not None and _is_moving(view.cluster):
             seconds = settings.operation_seconds
-        elif self._silent or (view is not None and view.member is None and _has_server(view.cluster)):
+        elif self._silent or (view is not None and (_is_unseen(view) or _is_losing(view))):
             seconds = min(settings.resync_seconds, SECOND_LOOK_SECONDS)
         try:
             async with asyncio.timeout(seconds):
@@ -245,6 +245,16 @@ class ChildWorker:
 
 def _is_moving(cluster: ObservedCluster) -> bool:
     return cluster.operation is not None and cluster.operation.state is OperationState.RUNNING
+
+
+def _is_unseen(view: ChildView) -> bool:
+    return view.member is None and _has_server(view.cluster)
+
+
+def _is_losing(view: ChildView) -> bool:
+    """Say whether something of ours is being deleted there: somebody waits for its end."""
+    objects = view.member.objects.values() if view.member is not None else ()
+    return any(body["metadata"].get("deletionTimestamp") for body in objects)
 
 
 def _has_server(cluster: ObservedCluster) -> bool:

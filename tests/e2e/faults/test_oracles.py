@@ -13,7 +13,7 @@ import pytest
 
 from tests.faults.audit import compare, read_audit
 from tests.faults.digest import digest_objects, list_differences
-from tests.faults.fleet_run import REPOSITORY, check_operations
+from tests.faults.fleet_run import REPOSITORY, check_operations, check_storms
 from tests.faults.lane import choose_plans
 from tests.faults.sites import (
     Plan,
@@ -135,6 +135,12 @@ def test_what_is_done_twice_is_told() -> None:
     assert check(journal(1, "one", 1), journal(2, "two", 1)) == ["Change was begun 2 times: ['one', 'two']"]
     assert check(spawn, spawn) == ["create: effect spawn v1/etcd was done 2 times"]
     assert check(swap, swap) == ["create: effect rename <id>/a <id>/b was done 2 times"]
+
+
+def test_a_write_that_is_sent_again_and_again_is_told() -> None:
+    visits = [build_visit(number, "child DELETE /api/v1/namespaces/it") for number in range(3)]
+    assert check_storms(RunLog(tuple(visits[:2]), (), ())) == []
+    assert check_storms(RunLog(tuple(visits), (), ())) == ["create: child DELETE /api/v1/namespaces/it 3 times"]
 
 
 def test_a_digest_hides_what_is_random_and_nothing_else() -> None:
