@@ -7,8 +7,9 @@ refused here again, for manifests that no API server has seen.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
 
 from atoll.errors import BadInput
 from atoll.fleet import observed, spec, values
@@ -352,3 +353,16 @@ def _freeze_model(model: meta.Part | None) -> Mapping[str, Any]:
 def _freeze_status(body: Body) -> Mapping[str, Any]:
     frozen: Mapping[str, Any] = values.freeze(body.get("status") or {})
     return frozen
+
+
+CONVERTERS: Final[Mapping[str, Callable[[Body], Any]]] = MappingProxyType(
+    {
+        "ClusterSet": convert_cluster_set,
+        "ChildCluster": convert_child_cluster,
+        "Environment": convert_environment,
+        "Tenant": convert_tenant,
+        "Regime": convert_regime,
+        "Rollout": convert_rollout,
+    }
+)
+"""Every kind that a decision reads, and how its bodies become values."""

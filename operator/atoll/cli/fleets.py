@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
 
-from atoll.api import convert
+from atoll.api.convert import CONVERTERS
 from atoll.decision import Decision, decide
 from atoll.errors import BadInput
 from atoll.fleet.cluster import ObservedCluster, Presence, ProviderInfo
@@ -29,17 +29,6 @@ PROVIDERS: Final[Mapping[str, ProviderInfo]] = MappingProxyType(
 )
 """What this build's operator has; known without asking one."""
 
-_CONVERTERS: Final[Mapping[str, Callable[[Body], Any]]] = MappingProxyType(
-    {
-        "ClusterSet": convert.convert_cluster_set,
-        "ChildCluster": convert.convert_child_cluster,
-        "Environment": convert.convert_environment,
-        "Tenant": convert.convert_tenant,
-        "Regime": convert.convert_regime,
-        "Rollout": convert.convert_rollout,
-    }
-)
-
 
 def read_versions(environ: Mapping[str, str] | None = None) -> dict[str, tuple[Version, ...]]:
     """Tell which versions each provider can install on this machine."""
@@ -49,13 +38,13 @@ def read_versions(environ: Mapping[str, str] | None = None) -> dict[str, tuple[V
 
 def build_fleet_value(name: str, bodies: Iterable[Body], versions: Mapping[str, tuple[Version, ...]]) -> Fleet:
     """Build the input of a decision; an object that cannot be read is kept as invalid and harms only itself."""
-    found: dict[str, list[Any]] = {kind: [] for kind in _CONVERTERS}
+    found: dict[str, list[Any]] = {kind: [] for kind in CONVERTERS}
     invalid = []
     for body in bodies:
-        if body["kind"] not in _CONVERTERS:
+        if body["kind"] not in CONVERTERS:
             continue
         try:
-            found[body["kind"]].append(_CONVERTERS[body["kind"]](body))
+            found[body["kind"]].append(CONVERTERS[body["kind"]](body))
         except BadInput as error:
             invalid.append(
                 Invalid(kind=body["kind"], name=body["metadata"]["name"], path=error.field, message=str(error))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from atoll.api import convert
+from atoll.api.convert import CONVERTERS
 from atoll.errors import BadInput
 from atoll.fleet import reasons
 from atoll.fleet.cluster import ProviderInfo
@@ -18,17 +18,6 @@ from atoll.ports import Body
 
 from .cache import Cache
 from .context import Context
-
-T = TypeVar("T")
-
-CONVERTERS: Final[Mapping[str, Callable[[Body], Any]]] = {
-    "ClusterSet": convert.convert_cluster_set,
-    "ChildCluster": convert.convert_child_cluster,
-    "Environment": convert.convert_environment,
-    "Tenant": convert.convert_tenant,
-    "Regime": convert.convert_regime,
-    "Rollout": convert.convert_rollout,
-}
 
 UNSERVED: Final[Mapping[str, str]] = {
     "HostPool": "this version of Atoll serves no HostPools, because it has no provider that uses hosts. Remove it, or "
