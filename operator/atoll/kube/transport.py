@@ -7,6 +7,7 @@ answers of any size.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import re
 import socket
@@ -21,6 +22,7 @@ from urllib.parse import urlencode
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.connector import NEEDS_CLEANUP_CLOSED
 from yarl import URL
 
 from atoll.errors import Refused, Unreachable
@@ -95,6 +97,7 @@ class HttpTransport:
         if self._session is not None:
             await self._session.close()
             self._session = None
+            await asyncio.sleep(0)  # Transports that were aborted let go of their sockets in the next turn of the loop.
 
     async def _send(self, request: Request, login: Login) -> Response:
         server = self._connection.server
@@ -152,7 +155,13 @@ class HttpTransport:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, resolver=GuardedResolver(), ttl_dns_cache=10),
+                connector=aiohttp.TCPConnector(
+                    limit=0,
+                    resolver=GuardedResolver(),
+                    ttl_dns_cache=10,
+                    # Older Pythons lose TLS connections whose peer does not say goodbye; newer ones warn of this setting.
+                    enable_cleanup_closed=NEEDS_CLEANUP_CLOSED,
+                ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 # Compressed answers could be small on the wire and huge in memory, and cost both sides CPU.
                 headers={"User-Agent": user_agent(), "Accept-Encoding": "identity"},
