@@ -159,7 +159,7 @@ class HttpTransport:
                     limit=0,
                     resolver=GuardedResolver(),
                     ttl_dns_cache=10,
-                    # Older Pythons lose TLS connections whose peer does not say goodbye; newer ones warn of this setting.
+                    # Older Pythons lose TLS connections whose peer says no goodbye; newer ones warn of this setting.
                     enable_cleanup_closed=NEEDS_CLEANUP_CLOSED,
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),

@@ -24,7 +24,7 @@ REVISION_BUMP: Final = 1_000_000_000
 NAMED_WRITES: Final = 5
 _PREFIX: Final = b"/registry/"
 _PREFIX_END: Final = b"/registry0"
-_BACKGROUND: Final = ("leases", "events", "masterleases", "ranges")
+_BACKGROUND: Final = ("leases", "events", "masterleases", "peerserverleases", "ranges")
 """Written by the plane itself all the time; nobody misses them."""
 
 

@@ -93,3 +93,10 @@ def test_a_failed_operation_is_told_with_its_cause() -> None:
         "OperationFailed",
         "Change failed: no disk",
     )
+
+
+def test_a_cluster_that_runs_ahead_of_its_object_is_told_with_the_remedy() -> None:
+    status = summarise_child(TOLD, healthy_view("v1.37.1"), Work(), LOCAL, ChildFacts(), START)
+    stalled = find(status, "Stalled")
+    assert (stalled["status"], stalled["reason"]) == ("True", "DowngradeRefused")
+    assert "Set version v1.37.1 in ClusterSet" in stalled["message"]

@@ -11,7 +11,7 @@ from atoll.fleet import reasons
 from atoll.fleet.cluster import OperationType, Presence, ProviderInfo
 from atoll.fleet.conditions import Condition, common, format_time, no, settle, unknown, yes
 from atoll.fleet.observed import ChildCluster, ChildView, OperationStatus
-from atoll.fleet.values import Resources, thaw
+from atoll.fleet.values import Resources, Version, thaw
 from atoll.membership.operations import Work
 
 HISTORY_LIMIT: Final = 10
@@ -226,6 +226,9 @@ def _verdict(
         reason = WORDS[operation.type]
         steps = f" ({operation.steps_done}/{operation.steps_total})" if operation.steps_total else ""
         return no("Ready", reason, f"{operation.step or operation.message}{steps}"), available
+    newer = _newer_than_wanted(child, view)
+    if newer:
+        return no("Ready", reasons.DOWNGRADE_REFUSED, newer), available
     if done != child.revision:
         failed = _verified(child, view, done=done)
         return no("Ready", failed.reason, failed.message), available
@@ -244,6 +247,17 @@ def _verdict(
             available,
         )
     return yes("Ready", reasons.READY), available
+
+
+def _newer_than_wanted(child: ChildCluster, view: ChildView) -> str:
+    """Say that the cluster runs ahead of its object, as after the restore of an old backup; or nothing."""
+    served = Version.parse(view.cluster.version) if view.cluster.version else None
+    if served is None or served <= child.version or child.version.is_satisfied_by(served):
+        return ""
+    return (
+        f"it serves {served}, its object says {child.version}, and Kubernetes cannot go back. "
+        f"Set version {served} in ClusterSet {child.set_name}."
+    )
 
 
 def _blindness(view: ChildView) -> str:
