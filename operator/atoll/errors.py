@@ -7,8 +7,13 @@ AtollError
 │   └── Throttled          told to come back later
 └── Terminal               asking again gives the same answer: a person must act
     ├── Refused            the far side said no (forbidden, invalid); the message carries its words
+    │   ├── LoginRefused   a host does not let us in, or not as root
+    │   ├── Taken          a host belongs to another cluster
+    │   └── NotTaken       a host belongs to no cluster, and the work is for one that owns it
     ├── IdentityMismatch   the thing that answered is not the one that we pinned
+    │   └── HostKeyMismatch   a host's key; nobody logged in
     ├── BadInput           what a user wrote cannot be used; names the field and the remedy
+    ├── LoginKeyMissing    the Secret with the key for a pool's hosts is not there, or holds none
     ├── VersionUnavailable no binaries for a Kubernetes version; says where we looked
     ├── ToolchainError     getting binaries failed: digest, truncation, build
     └── ProcessFailed      a program that we ran ended badly; carries argv, exit code and the tail of its output
@@ -77,6 +82,42 @@ class IdentityMismatch(Terminal):
     reason = "IdentityMismatch"
 
 
+class LoginRefused(Refused):
+    """A host knows who we say that we are, and does not let us in or not do what we need."""
+
+    reason = "LoginRefused"
+
+
+class Taken(Refused):
+    """A host's own journal says that it belongs to another cluster."""
+
+    reason = "Taken"
+
+    def __init__(self, message: str, *, owner: str) -> None:
+        super().__init__(message)
+        self.owner = owner
+
+
+class NotTaken(Refused):
+    """A host's own journal says that it belongs to nobody."""
+
+    reason = "NotTaken"
+
+
+class HostKeyMismatch(IdentityMismatch):
+    """A host answered with another key than the pinned one; no login was tried.
+
+    Both fingerprints are in OpenSSH's form, `SHA256:…`; `answered` is empty when the host showed no key.
+    """
+
+    reason = "HostKeyMismatch"
+
+    def __init__(self, message: str, *, answered: str, pinned: str) -> None:
+        super().__init__(message)
+        self.answered = answered
+        self.pinned = pinned
+
+
 class BadInput(Terminal):
     """What a user wrote cannot be used.
 
@@ -88,6 +129,12 @@ class BadInput(Terminal):
     def __init__(self, message: str, *, field: str = "") -> None:
         super().__init__(message)
         self.field = field
+
+
+class LoginKeyMissing(Terminal):
+    """There is no key to log in to hosts with."""
+
+    reason = "LoginKeyMissing"
 
 
 class VersionUnavailable(Terminal):

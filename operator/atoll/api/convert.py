@@ -17,6 +17,8 @@ from atoll.fleet.cluster import OperationType
 from atoll.fleet.names import ROLLOUT_ANNOTATION
 
 from . import childcluster, clusterset, environment, meta, regime, rollout, tenant
+from .convert_hosts import convert_host, convert_host_pool
+from .convert_parts import convert_labels, convert_meta, convert_paused, convert_selector, freeze_model, freeze_status
 from .parse import parse_as
 from .providers import PROVIDERS, ProviderBlocks
 from .upgrade import Gate, Upgrade, Wave
@@ -36,28 +38,28 @@ def convert_cluster_set(body: Body) -> spec.ClusterSet:
         members=tuple(_convert_member(member, kind) for member in wanted.clusters),
         regimes=wanted.regimes,
         capabilities=wanted.capabilities,
-        labels=_convert_labels(wanted.labels),
+        labels=convert_labels(wanted.labels),
         network=spec.Network(
             address_block=wanted.network.address_block,
             pod_prefix_length=wanted.network.pod_prefix_length,
             service_prefix_length=wanted.network.service_prefix_length,
         ),
-        authentication=_freeze_model(wanted.authentication),
+        authentication=freeze_model(wanted.authentication),
         upgrade=_convert_upgrade(wanted.upgrade),
         sample_application=wanted.verification.sample_application,
-        backup=_freeze_model(wanted.backup),
+        backup=freeze_model(wanted.backup),
         confirm_removal=wanted.confirm_removal,
         deletion_policy=spec.DeletionPolicy(wanted.deletion_policy),
         deletion_protection=wanted.deletion_protection,
-        paused=_convert_paused(wanted.paused),
-        status=_freeze_status(body),
+        paused=convert_paused(wanted.paused),
+        status=freeze_status(body),
     )
 
 
 def convert_child_cluster(body: Body) -> observed.ChildCluster:
     """Convert a ChildCluster; raises BadInput naming the field."""
     parsed = parse_as(childcluster.ChildCluster, body)
-    wanted, status = parsed.spec, _freeze_status(body)
+    wanted, status = parsed.spec, freeze_status(body)
     network = wanted.network or childcluster.ChildNetwork()
     operation = parsed.status.operation
     return observed.ChildCluster(
@@ -90,7 +92,7 @@ def convert_environment(body: Body) -> spec.Environment:
     return spec.Environment(
         meta=convert_meta(parsed.metadata),
         topology=spec.Topology(wanted.topology),
-        selector=_convert_selector(placement.cluster_selector, "spec.placement.clusterSelector"),
+        selector=convert_selector(placement.cluster_selector, "spec.placement.clusterSelector"),
         required_capabilities=placement.required_capabilities,
         spread=(
             spec.Spread(topology_key=placement.spread.topology_key, max_skew=placement.spread.max_skew)
@@ -103,13 +105,13 @@ def convert_environment(body: Body) -> spec.Environment:
         max_unavailable_clusters=wanted.max_unavailable_clusters,
         regimes=wanted.regimes,
         isolation=spec.Isolation(wanted.isolation),
-        labels=_convert_labels(wanted.labels),
+        labels=convert_labels(wanted.labels),
         freezes=tuple(
             spec.Freeze(start=freeze.from_, end=freeze.to, reason=freeze.reason) for freeze in wanted.freezes
         ),
         deletion_protection=wanted.deletion_protection,
-        paused=_convert_paused(wanted.paused),
-        status=_freeze_status(body),
+        paused=convert_paused(wanted.paused),
+        status=freeze_status(body),
     )
 
 
@@ -125,11 +127,11 @@ def convert_tenant(body: Body) -> spec.Tenant:
         environments=tuple(_convert_tenant_environment(entry) for entry in wanted.environments),
         regimes=wanted.regimes,
         capabilities=wanted.capabilities,
-        network=_freeze_model(wanted.network),
+        network=freeze_model(wanted.network),
         deletion_policy=spec.DeletionPolicy(wanted.deletion_policy),
         deletion_protection=wanted.deletion_protection,
-        paused=_convert_paused(wanted.paused),
-        status=_freeze_status(body),
+        paused=convert_paused(wanted.paused),
+        status=freeze_status(body),
     )
 
 
@@ -149,8 +151,8 @@ def convert_regime(body: Body) -> spec.Regime:
         pod_security=wanted.pod_security or "",
         max_minors_behind=None if wanted.versions is None else wanted.versions.max_minors_behind,
         upgrade=values.freeze({key: value for key, value in upgrade.items() if value != unset[key]}),
-        labels=_convert_labels(wanted.labels),
-        status=_freeze_status(body),
+        labels=convert_labels(wanted.labels),
+        status=freeze_status(body),
     )
 
 
@@ -176,23 +178,7 @@ def convert_rollout(body: Body) -> observed.Rollout:
             )
             for wave in wanted.waves
         ),
-        status=_freeze_status(body),
-    )
-
-
-def convert_meta(parsed: meta.ObjectMeta) -> spec.Meta:
-    """Convert an object's metadata."""
-    return spec.Meta(
-        name=parsed.name,
-        namespace=parsed.namespace,
-        uid=parsed.uid,
-        resource_version=parsed.resource_version,
-        generation=parsed.generation,
-        labels=_convert_labels(parsed.labels),
-        annotations=_convert_labels(parsed.annotations),
-        finalizers=parsed.finalizers,
-        creation_time=parsed.creation_timestamp,
-        deletion_time=parsed.deletion_timestamp,
+        status=freeze_status(body),
     )
 
 
@@ -229,7 +215,7 @@ def _convert_settings(blocks: ProviderBlocks, kind: str, *, own: bool) -> Mappin
 def _convert_member(member: clusterset.Member, kind: str) -> spec.Member:
     return spec.Member(
         name=member.name,
-        labels=_convert_labels(member.labels),
+        labels=convert_labels(member.labels),
         country=member.country or "",
         region=member.region or "",
         regimes=member.regimes,
@@ -257,7 +243,7 @@ def _convert_upgrade(upgrade: Upgrade) -> spec.Upgrade:
 
 
 def _convert_wave(wave: Wave) -> spec.Wave:
-    selector = _convert_selector(wave.cluster_selector, f"spec.upgrade.waves[{wave.name}].clusterSelector")
+    selector = convert_selector(wave.cluster_selector, f"spec.upgrade.waves[{wave.name}].clusterSelector")
     assert selector is not None
     return spec.Wave(
         name=wave.name,
@@ -276,7 +262,7 @@ def _convert_gate(gate: Gate, wave: str) -> spec.Gate:
             f"{path} must have exactly one of approval, metric, job; it has {' and '.join(there) or 'none'}.",
             field=path,
         )
-    return spec.Gate(name=gate.name, kind=there[0], settings=_freeze_model(getattr(gate, there[0])))
+    return spec.Gate(name=gate.name, kind=there[0], settings=freeze_model(getattr(gate, there[0])))
 
 
 def _convert_tenant_environment(entry: tenant.TenantEnvironment) -> spec.TenantEnvironment:
@@ -315,44 +301,8 @@ def _convert_operation(operation: childcluster.OperationStatus) -> observed.Oper
     )
 
 
-def _convert_selector(selector: meta.Selector | None, path: str) -> values.Selector | None:
-    if selector is None:
-        return None
-    converted = values.Selector(
-        match_labels=_convert_labels(selector.match_labels or {}),
-        match_expressions=tuple(
-            values.Requirement(key=entry.key, operator=entry.operator, values=entry.values or ())
-            for entry in selector.match_expressions or ()
-        ),
-    )
-    if converted.is_empty():
-        raise BadInput(f"{path} is empty and would select nothing. Name at least one label.", field=path)
-    return converted
-
-
 def _convert_resources(resources: meta.Resources | None) -> values.Resources:
     return values.Resources.parse({} if resources is None else resources.model_dump(by_alias=True, exclude_none=True))
-
-
-def _convert_paused(paused: meta.Paused | None) -> spec.Paused | None:
-    return None if paused is None else spec.Paused(reason=paused.reason, until=paused.until)
-
-
-def _convert_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
-    frozen: Mapping[str, str] = values.freeze(labels)
-    return frozen
-
-
-def _freeze_model(model: meta.Part | None) -> Mapping[str, Any]:
-    """Return a part as frozen JSON with API names; what says nothing (absent, empty, false) is left out."""
-    said = {} if model is None else model.model_dump(mode="json", by_alias=True, exclude_none=True)
-    frozen: Mapping[str, Any] = values.freeze({name: value for name, value in said.items() if value})
-    return frozen
-
-
-def _freeze_status(body: Body) -> Mapping[str, Any]:
-    frozen: Mapping[str, Any] = values.freeze(body.get("status") or {})
-    return frozen
 
 
 CONVERTERS: Final[Mapping[str, Callable[[Body], Any]]] = MappingProxyType(
@@ -363,6 +313,8 @@ CONVERTERS: Final[Mapping[str, Callable[[Body], Any]]] = MappingProxyType(
         "Tenant": convert_tenant,
         "Regime": convert_regime,
         "Rollout": convert_rollout,
+        "HostPool": convert_host_pool,
+        "Host": convert_host,
     }
 )
 """Every kind that a decision reads, and how its bodies become values."""

@@ -25,7 +25,10 @@ from atoll.toolchain import Sources, Toolchain
 Body = Mapping[str, Any]
 
 PROVIDERS: Final[Mapping[str, ProviderInfo]] = MappingProxyType(
-    {"local": ProviderInfo(name="local", has_nodes=False, can_revert=True)}
+    {
+        "local": ProviderInfo(name="local", has_nodes=False, can_revert=True),
+        "kubeadm": ProviderInfo(name="kubeadm", has_nodes=True, can_revert=False, uses_host_pool=True),
+    }
 )
 """What this build's operator has; known without asking one."""
 
@@ -60,6 +63,8 @@ def build_fleet_value(name: str, bodies: Iterable[Body], versions: Mapping[str, 
         tenants=tuple(found["Tenant"]),
         regimes=tuple(found["Regime"]),
         rollouts=tuple(found["Rollout"]),
+        host_pools=tuple(found["HostPool"]),
+        hosts=tuple(found["Host"]),
     )
 
 

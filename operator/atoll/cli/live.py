@@ -13,6 +13,7 @@ from atoll.kube.kinds import (
     CHILD_CLUSTER,
     CLUSTER_SET,
     ENVIRONMENT,
+    HOST,
     HOST_POOL,
     REGIME,
     ROLLOUT,
@@ -25,7 +26,7 @@ from atoll.ports import Body
 
 from .options import Target
 
-FLEET_KINDS: Final = (CLUSTER_SET, CHILD_CLUSTER, HOST_POOL, ENVIRONMENT, TENANT, REGIME, ROLLOUT)
+FLEET_KINDS: Final = (CLUSTER_SET, CHILD_CLUSTER, HOST_POOL, HOST, ENVIRONMENT, TENANT, REGIME, ROLLOUT)
 """What a fleet is made of."""
 
 

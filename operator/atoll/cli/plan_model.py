@@ -14,6 +14,7 @@ from atoll.placement import explain
 
 from .documents import Fault, name_object
 from .plan_clusters import build_cluster_rows
+from .plan_hosts import build_host_rows
 
 NEAREST: Final = 5
 """How many refused clusters are shown of each unplaced namespace."""
@@ -35,7 +36,7 @@ def summarise_plan(
         "clusters": [row for fleet, decision in ordered for row in build_cluster_rows(fleet, decision)],
         "placements": [row for fleet, decision in ordered for row in _placement_rows(fleet, decision)],
         "moves": [row for fleet, decision in ordered for row in _move_rows(fleet, decision)],
-        "hosts": [],
+        "hosts": [row for fleet, decision in ordered for row in build_host_rows(fleet, decision)],
         "rollouts": [row for fleet, decision in ordered for row in _rollout_rows(fleet, decision)],
         "refusals": [row for fleet, decision in ordered for row in _refusal_rows(fleet, decision, everything)],
         "unplaced": [row for fleet, decision in ordered for row in _unplaced_rows(fleet, decision)],

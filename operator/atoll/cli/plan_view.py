@@ -16,7 +16,12 @@ _SIGNS: Final[Mapping[str, tuple[str, str]]] = {
     "detach": ("○", "yellow"),
     "none": ("=", "bright_black"),
 }
-_PARTS: Final = ("clusters", "placements", "moves", "rollouts", "unplaced", "refusals")
+_HOST_SIGNS: Final[Mapping[str, tuple[str, str]]] = {
+    "claim": ("●", "green"),
+    "lack": ("✗", "red"),
+    "release": ("○", "yellow"),
+}
+_PARTS: Final = ("clusters", "hosts", "placements", "moves", "rollouts", "unplaced", "refusals")
 _SUBJECT: Final = 34
 """Width of the column that names the object; a longer name pushes the rest to the right."""
 
@@ -87,6 +92,9 @@ def _render_fleet(plan: Row, namespace: str, *, wide: bool) -> list[Text]:
         if row["action"] != "none" or wide:
             sign, colour = _SIGNS[row["action"]]
             lines.append(_line(sign, colour, f"ChildCluster {row['name']}", _tell_cluster(row)))
+    for row in mine["hosts"]:
+        sign, colour = _HOST_SIGNS[row["action"]]
+        lines.append(_line(sign, colour, f"Host {row['pool']}--{row['host']}", _tell_host(row)))
     for row in mine["placements"]:
         if row["state"] == "Placed" and not wide:
             continue
@@ -120,6 +128,10 @@ def _tell_cluster(row: Row) -> str:
     }.get(row["action"], row["from"] or "")
     wave = f"wave {row['wave']}: " if row["wave"] else ""
     return f"{versions}  {wave}{row['reason']}"
+
+
+def _tell_host(row: Row) -> str:
+    return f"{row['action']} for {row['cluster']}  {row['reason']}"
 
 
 def _tell_placement(row: Row) -> str:

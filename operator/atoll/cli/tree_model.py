@@ -73,7 +73,8 @@ def build_fleet(namespace: str, bodies: Sequence[Body]) -> Node:
         *(node for name, node in clusters.items() if name not in claimed),
         *(_plain_node(body) for name, body in environments.items() if name not in used),
         *(_plain_node(body) for body in tenants if _is_homeless(body)),
-        *(_plain_node(body) for kind in ("HostPool", "Regime") for body in _of_kind(bodies, kind)),
+        *(_pool_node(body, bodies) for body in _of_kind(bodies, "HostPool")),
+        *(_plain_node(body) for body in _of_kind(bodies, "Regime")),
     ]
     bad = sum(child.ready is not True for child in children)
     return Node(
@@ -203,6 +204,23 @@ def _set_node(body: Body, bodies: Sequence[Body], clusters: Mapping[str, Node]) 
     reached, target = status.get("version", ""), spec.get("version", "")
     version = f"{reached} → {target}" if reached and reached != target else target
     return _plain_node(body, version=version, detail=detail, children=sort_nodes(children))
+
+
+def _pool_node(body: Body, bodies: Sequence[Body]) -> Node:
+    """Build the node of a HostPool: its hosts, each with the cluster that has it."""
+    name = body["metadata"]["name"]
+    owners = {child["spec"]["id"]: child["metadata"]["name"] for child in _of_kind(bodies, "ChildCluster")}
+    hosts = []
+    for host in _of_kind(bodies, "Host"):
+        if host["spec"]["poolName"] != name:
+            continue
+        claim = host["spec"].get("claim") or {}
+        owner = owners.get(claim.get("clusterID"), claim.get("clusterID", ""))
+        state = (host.get("status") or {}).get("state", "Probing")
+        hosts.append(_plain_node(host, detail=f"{state}: {owner} ({claim['role']})" if claim else state))
+    counts = (body.get("status") or {}).get("hosts") or {}
+    detail = f"{counts['available']} of {counts['total']} free" if {"available", "total"} <= counts.keys() else ""
+    return _plain_node(body, detail=detail, children=sort_nodes(hosts))
 
 
 def _missing_node(name: str) -> Node:

@@ -15,6 +15,7 @@ from atoll.fleet.values import Version
 from atoll.membership.operations import Work, to_operation
 
 from .interior import is_workable
+from .settings import merge_settings
 from .status.child import VERIFICATION_ATTEMPTS
 from .tenancy import Tenancy
 from .works import is_orphaned
@@ -140,10 +141,7 @@ def _ref(child: ChildCluster) -> ClusterRef:
 
 def _wanted(fleet: Fleet, child: ChildCluster) -> WantedCluster:
     cluster_set = fleet.cluster_set(child.set_name)
-    member = cluster_set.member(child.member_name) if cluster_set is not None else None
-    settings = dict(cluster_set.provider.settings) if cluster_set is not None else {}
-    if member is not None:
-        settings |= member.settings
+    settings = merge_settings(cluster_set, child.member_name) if cluster_set is not None else {}
     return WantedCluster(
         ref=_ref(child),
         version=str(child.version),

@@ -14,6 +14,7 @@ from atoll.fleet.decisions import (
     Problem,
     RolloutDecision,
 )
+from atoll.fleet.hosts import HostDecision
 from atoll.fleet.plan import HubStep, Plan, RecordEvent, SetFinalizer, WriteStatus
 from atoll.fleet.snapshot import Fleet
 from atoll.fleet.spec import ClusterSet, Member
@@ -21,6 +22,7 @@ from atoll.fleet.values import thaw
 from atoll.membership.operations import Work
 
 from .child_steps import list_wakes, plan_child_steps
+from .hosts import plan_host_objects
 from .hub_steps import plan_child_objects, plan_finalizers, plan_new_objects
 from .interior import Covers
 from .statuses import Subject, summarise_all
@@ -40,6 +42,7 @@ def compose_plan(
     membership: MembershipDecision,
     tenancy: Tenancy,
     works: Mapping[str, Work],
+    hosts: HostDecision,
     candidates: Sequence[Candidate],
     revision_of: Callable[[ClusterSet, Member], str],
     covers: Covers,
@@ -53,6 +56,7 @@ def compose_plan(
         placement=placement,
         tenancy=tenancy,
         works=works,
+        hosts=hosts,
         candidates=candidates,
         revision_of=revision_of,
         detached=frozenset(membership.detached),
@@ -61,7 +65,8 @@ def compose_plan(
     wakes = [moment for moment in (rollout.wake, *(work.wake for work in works.values())) if moment is not None]
     hub += plan_finalizers(fleet, tenancy)
     hub += plan_new_objects(fleet, rollout, membership)
-    hub += plan_child_objects(fleet, rollout, works, covers=covers)
+    hub += plan_child_objects(fleet, rollout, works, hosts, covers=covers)
+    hub += plan_host_objects(fleet, hosts)
     let_go = {(step.kind, step.name) for step in hub if isinstance(step, SetFinalizer) and not step.present}
     for subject in subjects:
         if (subject.kind, subject.name) in let_go:

@@ -19,6 +19,7 @@ from atoll.fleet.decisions import (
     Problem,
     RolloutDecision,
 )
+from atoll.fleet.hosts import HostDecision
 from atoll.fleet.plan import Plan
 from atoll.fleet.snapshot import Fleet
 from atoll.fleet.spec import ClusterSet, Member
@@ -29,6 +30,7 @@ from atoll.rollout import member_revision, plan_rollouts
 
 from .checks import check_fleet
 from .compose import compose_plan
+from .hosts import plan_hosts
 from .interior import Covers
 from .tenancy import Tenancy, plan_tenancy
 from .works import plan_works
@@ -43,6 +45,7 @@ class Decision:
     placement: PlacementDecision
     rollout: RolloutDecision
     membership: MembershipDecision
+    hosts: HostDecision
     problems: tuple[Problem, ...]
     statuses: Mapping[tuple[str, str], Mapping[str, Any]]
     """Wanted status by (kind, name)."""
@@ -67,7 +70,8 @@ def decide(fleet: Fleet, now: datetime, *, covers: Covers, assume_available: boo
     membership = plan_members(
         fleet, addresses, revision_of, blocked=blocked | paused, placed_on=tenancy.counts_by_cluster()
     )
-    works = plan_works(fleet, tenancy, now)
+    hosts = plan_hosts(fleet, unproven=assume_available)
+    works = plan_works(fleet, tenancy, hosts, now)
     statuses, plan = compose_plan(
         fleet,
         now,
@@ -77,6 +81,7 @@ def decide(fleet: Fleet, now: datetime, *, covers: Covers, assume_available: boo
         membership=membership,
         tenancy=tenancy,
         works=works,
+        hosts=hosts,
         candidates=candidates,
         revision_of=revision_of,
         covers=covers,
@@ -87,6 +92,7 @@ def decide(fleet: Fleet, now: datetime, *, covers: Covers, assume_available: boo
         placement=placement,
         rollout=rollout,
         membership=membership,
+        hosts=hosts,
         problems=problems,
         statuses=statuses,
         plan=plan,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from atoll.fleet.cluster import Presence
 from atoll.fleet.decisions import Advance, MembershipDecision, RevertChild, RolloutDecision
+from atoll.fleet.hosts import HostDecision
 from atoll.fleet.names import FINALIZER
 from atoll.fleet.observed import ChildCluster
 from atoll.fleet.plan import ApplyObject, CreateObject, DeleteObject, HubStep, SetFinalizer
@@ -16,6 +17,7 @@ from atoll.membership.build import build_child, build_labels, build_new_child
 from atoll.membership.operations import Work
 from atoll.rollout import build_rollout
 
+from .hosts import plan_pool_holds
 from .interior import Covers
 from .tenancy import Tenancy
 from .works import is_orphaned
@@ -29,6 +31,9 @@ def plan_finalizers(fleet: Fleet, tenancy: Tenancy) -> list[HubStep]:
         steps += _finalizer("ClusterSet", cluster_set.meta, done=done)
     for tenant in fleet.tenants:
         steps += _finalizer("Tenant", tenant.meta, done=not tenancy.of_tenant(tenant.meta.name))
+    for name, done in plan_pool_holds(fleet).items():
+        pool = next(item for item in fleet.host_pools if item.meta.name == name)
+        steps += _finalizer("HostPool", pool.meta, done=done)
     for environment in fleet.environments:
         used = any(item.environment == environment.meta.name for item in tenancy.placements)
         steps += _finalizer("Environment", environment.meta, done=not used)
@@ -82,7 +87,7 @@ def plan_new_objects(fleet: Fleet, rollout: RolloutDecision, membership: Members
 
 
 def plan_child_objects(
-    fleet: Fleet, rollout: RolloutDecision, works: Mapping[str, Work], *, covers: Covers
+    fleet: Fleet, rollout: RolloutDecision, works: Mapping[str, Work], hosts: HostDecision, *, covers: Covers
 ) -> list[HubStep]:
     """Bring the spec and labels of every child up to date: pins, moves of rollouts, policies. And let gone ones go."""
     moves: dict[str, Advance | RevertChild] = {}
@@ -101,6 +106,8 @@ def plan_child_objects(
         labels = build_labels(
             cluster_set, member, child.member_name, _governance(fleet, cluster_set, child.member_name)
         )
+        standing = hosts.children.get(child.name)
+        own_hosts = standing.claimed if standing is not None and standing.complete else child.hosts
         pinned = child.cluster_uid or _first_identity(fleet, child, works.get(child.name))
         body = build_child(
             child,
@@ -110,6 +117,7 @@ def plan_child_objects(
             revision=move.revision if move is not None else child.revision,
             cluster_uid=pinned,
             rollout=move.rollout if move is not None else child.rollout,
+            hosts=own_hosts,
         )
         if covers(body, child.body):
             continue
@@ -118,6 +126,8 @@ def plan_child_objects(
             reason = move.reason
         elif pinned != child.cluster_uid:
             reason = f"its identity is pinned: UID {pinned}"
+        elif own_hosts != child.hosts:
+            reason = f"it has claimed {', '.join(own_hosts)}"
         steps.append(ApplyObject(kind="ChildCluster", name=child.name, body=body, reason=reason))
     return steps
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 from atoll.fleet import reasons
 from atoll.fleet.conditions import common, no, settle, unknown
 from atoll.fleet.decisions import Candidate, PlacementDecision, Problem, RolloutDecision
+from atoll.fleet.hosts import HostDecision
 from atoll.fleet.snapshot import Fleet, Invalid
 from atoll.fleet.spec import ClusterSet, Member, Meta, Paused, Tenant
 from atoll.fleet.values import add_all, thaw
@@ -20,6 +21,7 @@ from atoll.rollout import set_revision
 from .interior import Interior
 from .status.child import ChildFacts, summarise_child
 from .status.cluster_set import summarise_cluster_set
+from .status.hosts import summarise_host, summarise_host_pool
 from .status.rollout import summarise_rollout
 from .status.tenancy import summarise_environment, summarise_regime, summarise_tenant
 from .tenancy import Tenancy
@@ -50,6 +52,7 @@ def summarise_all(
     placement: PlacementDecision,
     tenancy: Tenancy,
     works: Mapping[str, Work],
+    hosts: HostDecision,
     candidates: Sequence[Candidate],
     revision_of: Callable[[ClusterSet, Member], str],
     detached: frozenset[str],
@@ -58,7 +61,7 @@ def summarise_all(
     by_object: dict[tuple[str, str], list[Problem]] = {}
     for problem in (*problems, *tenancy.problems):
         by_object.setdefault((problem.kind, problem.name), []).append(problem)
-    subjects = _children(fleet, now, tenancy, works, candidates, detached)
+    subjects = _children(fleet, now, tenancy, works, hosts, candidates, detached)
     child_statuses = {subject.name: subject.wanted for subject in subjects}
     running = {progress.set_name: progress for progress in rollout.progress}
     for cluster_set in fleet.cluster_sets:
@@ -80,6 +83,7 @@ def summarise_all(
         )
         subjects.append(_subject("ClusterSet", cluster_set.meta, cluster_set.status, wanted))
     subjects += _tenancy(fleet, now, by_object, placement, tenancy)
+    subjects += _hosts(fleet, now, by_object, hosts)
     subjects += [_unreadable(item, now) for item in fleet.invalid if item.uid]
     rollouts = {item.meta.name: item for item in fleet.rollouts}
     for progress in rollout.progress:
@@ -94,6 +98,7 @@ def _children(
     now: datetime,
     tenancy: Tenancy,
     works: Mapping[str, Work],
+    hosts: HostDecision,
     candidates: Sequence[Candidate],
     detached: frozenset[str],
 ) -> list[Subject]:
@@ -124,6 +129,7 @@ def _children(
                 if (placement.tenant, placement.namespace) in resources
             ),
             capacity=capacity.get(child.name),
+            hosts=hosts.children.get(child.name),
         )
         wanted = summarise_child(
             child,
@@ -185,6 +191,28 @@ def _tenancy(
             now=now,
         )
         subjects.append(_subject("Regime", regime.meta, regime.status, wanted))
+    return subjects
+
+
+def _hosts(
+    fleet: Fleet, now: datetime, by_object: Mapping[tuple[str, str], list[Problem]], hosts: HostDecision
+) -> list[Subject]:
+    subjects = []
+    for pool in fleet.host_pools:
+        name = pool.meta.name
+        problems = (
+            *_protection(pool.meta, protected=pool.deletion_protection),
+            *by_object.get(("HostPool", name), ()),
+        )
+        mine = [host for host in fleet.hosts if host.pool_name == name]
+        wanted = summarise_host_pool(pool, mine, hosts, problems, paused=_pause(pool.paused, now), now=now)
+        subjects.append(_subject("HostPool", pool.meta, pool.status, wanted))
+    for host in fleet.hosts:
+        view = fleet.host_views.get(host.name)
+        if view is None and host.status.get("conditions"):
+            continue
+        wanted = summarise_host(host, view, hosts.judgements[host.name], now)
+        subjects.append(_subject("Host", host.meta, host.status, wanted))
     return subjects
 
 

@@ -3,34 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from atoll.fleet.cluster import Presence
+from atoll.fleet.hosts import HostDecision
 from atoll.fleet.names import ABANDON
 from atoll.fleet.observed import ChildCluster
 from atoll.fleet.snapshot import Fleet
 from atoll.membership.operations import Work, plan_work
 from atoll.membership.protection import is_protected
 
+from .hosts import is_waiting_for_hosts
 from .tenancy import Tenancy
 
 
-def plan_works(fleet: Fleet, tenancy: Tenancy, now: datetime) -> Mapping[str, Work]:
+def plan_works(fleet: Fleet, tenancy: Tenancy, hosts: HostDecision, now: datetime) -> Mapping[str, Work]:
     """Plan the long work of each child whose provider is here."""
     works = {}
     for child in fleet.children:
         info = fleet.providers.get(child.provider)
         if info is None:
             continue
-        works[child.name] = plan_work(
+        waiting = _describe_wait(fleet, child, hosts)
+        work = plan_work(
             child,
             fleet.views.get(child.name),
             info,
             now,
-            may_begin=_may_begin(fleet, child, tenancy, now),
+            may_begin=not waiting and _may_begin(fleet, child, tenancy, now),
             orphan=is_orphaned(fleet, child),
         )
+        works[child.name] = replace(work, reason=waiting) if waiting and work.operation is None else work
     return works
+
+
+def _describe_wait(fleet: Fleet, child: ChildCluster, hosts: HostDecision) -> str:
+    """Say which hosts a cluster that is to be made waits for, or nothing."""
+    standing = hosts.children.get(child.name)
+    view = fleet.views.get(child.name)
+    if view is None or view.cluster.presence is not Presence.ABSENT or child.cluster_uid or child.meta.deleting:
+        return ""
+    if not is_waiting_for_hosts(child, standing):
+        return ""
+    assert standing is not None
+    return standing.lacking or "its hosts are being claimed"
 
 
 def is_orphaned(fleet: Fleet, child: ChildCluster) -> bool:

@@ -58,6 +58,22 @@ IN_USE: Final = "InUse"
 NO_POLICY_ENFORCEMENT: Final = "NetworkPolicyNotEnforced"
 NO_NODES: Final = "NoNodes"
 DELETION_PROTECTED: Final = "DeletionProtected"
+HOSTS_CLAIMED: Final = "HostsClaimed"
+HOSTS_LACKING: Final = "HostsLacking"
+HOST_KEY_MISMATCH: Final = "HostKeyMismatch"
+LOGIN_REFUSED: Final = "LoginRefused"
+LOGIN_KEY_MISSING: Final = "LoginKeyMissing"
+LEFTOVERS: Final = "Leftovers"
+CLOCK_OFF: Final = "ClockOff"
+PORT_TAKEN: Final = "PortTaken"
+DISK_FULL: Final = "DiskFull"
+TOO_SMALL: Final = "TooSmall"
+PROGRAM_LACKING: Final = "ProgramLacking"
+RUNTIME_DOWN: Final = "ContainerRuntimeDown"
+PACKAGE_LOCK_HELD: Final = "PackageLockHeld"
+WRONG_IMAGE: Final = "WrongImage"
+CLONED: Final = "MachineIdShared"
+CLEANING: Final = "Cleaning"
 
 NEEDS_A_PERSON: Final[frozenset[str]] = frozenset(
     {
@@ -84,5 +100,17 @@ NEEDS_A_PERSON: Final[frozenset[str]] = frozenset(
         LABEL_CONFLICT,
         IN_USE,
         DELETION_PROTECTED,
+        HOST_KEY_MISMATCH,
+        LOGIN_REFUSED,
+        LOGIN_KEY_MISSING,
+        LEFTOVERS,
+        CLOCK_OFF,
+        PORT_TAKEN,
+        DISK_FULL,
+        TOO_SMALL,
+        PROGRAM_LACKING,
+        RUNTIME_DOWN,
+        WRONG_IMAGE,
+        CLONED,
     }
 )

@@ -9,6 +9,7 @@ from typing import Any
 
 from . import reasons
 from .cluster import ProviderInfo
+from .hosts import Host, HostPool, HostView
 from .observed import ChildCluster, ChildView, Rollout
 from .spec import ClusterSet, Environment, Regime, Tenant
 from .values import Version
@@ -43,9 +44,13 @@ class Fleet:
     tenants: tuple[Tenant, ...] = ()
     regimes: tuple[Regime, ...] = ()
     rollouts: tuple[Rollout, ...] = ()
+    host_pools: tuple[HostPool, ...] = ()
+    hosts: tuple[Host, ...] = ()
     invalid: tuple[Invalid, ...] = ()
     views: Mapping[str, ChildView] = field(default_factory=dict)
     """By ChildCluster name; a child that is not in here has not been looked at yet."""
+    host_views: Mapping[str, HostView] = field(default_factory=dict)
+    """By Host name; a host that is not in here has not been looked at yet."""
     providers: Mapping[str, ProviderInfo] = field(default_factory=dict)
     """By kind of block; a kind that is missing is not in this build."""
     versions: Mapping[str, tuple[Version, ...]] = field(default_factory=dict)

@@ -37,6 +37,7 @@ def build_child(
     revision: str,
     cluster_uid: str,
     rollout: str,
+    hosts: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """Build the body that a child shall have now. Identity and addresses are kept as they are."""
     spec: dict[str, Any] = {
@@ -51,8 +52,8 @@ def build_child(
     }
     if cluster_uid:
         spec["clusterUID"] = cluster_uid
-    if child.hosts:
-        spec["hosts"] = list(child.hosts)
+    if hosts:
+        spec["hosts"] = list(hosts)
     annotations = {ROLLOUT_ANNOTATION: rollout} if rollout else {}
     body = _body(child.name, cluster_set, child.member_name, labels, spec, annotations=annotations)
     body["metadata"]["uid"] = child.meta.uid

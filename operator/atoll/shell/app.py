@@ -27,7 +27,7 @@ log: Final = logging.getLogger("atoll.app")
 WATCHED: Final[tuple[Kind, ...]] = tuple(
     kind
     for kind in ATOLL_KINDS
-    if kind.kind in {"ClusterSet", "ChildCluster", "Environment", "Tenant", "Regime", "Rollout", "HostPool"}
+    if kind.kind in {"ClusterSet", "ChildCluster", "Environment", "Tenant", "Regime", "Rollout", "HostPool", "Host"}
 )
 SERVER_TIMEOUT: Final = 290
 CLIENT_TIMEOUT: Final = 310
@@ -70,10 +70,11 @@ class _NoProgress(kopf.ProgressStorage):
 class App:
     """One operator: its cache, its fleets, its kopf registry."""
 
-    def __init__(self, context: Context, login: Login) -> None:
+    def __init__(self, context: Context, login: Login, cache: Cache) -> None:
+        """`cache`: an empty one, which others may read."""
         self._context = context
         self._login = login
-        self._cache = Cache()
+        self._cache = cache
         self._fleets: dict[str, FleetWorker] = {}
         self._listed = False
         self._probes = Probes(context.metrics, self._trouble)

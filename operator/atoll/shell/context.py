@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
+from atoll.fleet.hosts import HostView
 from atoll.kube.events import EventRecorder
 from atoll.kube.member import MemberClient
 from atoll.kube.store import Store
@@ -18,6 +19,9 @@ FIELD_MANAGER: Final = "atoll"
 STATUS_MANAGER: Final = "atoll-status"
 FINALIZER_MANAGER: Final = "atoll-finalizer"
 """One field manager per concern: what one of them stops naming is removed, and nothing else."""
+
+
+Probe = Callable[[str, str, str], Awaitable[HostView]]
 
 
 class SystemClock:
@@ -38,6 +42,8 @@ class Settings:
     """How often our own objects are listed anew, in case a watch lost an event."""
     operation_seconds: float = 0.5
     """How often a child is looked at while long work is under way."""
+    probe_seconds: float = 30.0
+    """How often a host is probed that is free or at work; others are probed ten times as often."""
     observe_seconds: float = 4.0
     """How long a child may take to answer before it counts as silent."""
     debounce_seconds: float = 0.1
@@ -66,3 +72,5 @@ class Context:
     metrics: Metrics = field(default_factory=Metrics)
     foreign_blocks: tuple[str, ...] = ()
     """Address blocks of this machine, which no child may use."""
+    probe: Probe | None = None
+    """Looks at one host, by fleet, pool and name; None: this operator reaches no hosts."""

@@ -9,6 +9,7 @@ from typing import Final
 
 from atoll.decision import decide
 from atoll.errors import AtollError, Conflict, Retryable
+from atoll.fleet.hosts import HostView
 from atoll.fleet.observed import ChildView
 from atoll.fleet.plan import ApplyMemberObject, DeleteMemberObject, Plan
 
@@ -17,6 +18,7 @@ from .child import ChildWorker
 from .context import Context
 from .covering import Covering
 from .gather import Gatherer
+from .host import HostWorker, is_leaving, tells_more
 from .hub_act import HubHands
 from .wakeups import Wakeup
 
@@ -38,6 +40,8 @@ class FleetWorker:
         self._hands = HubHands(context, cache, name)
         self._covers = Covering()
         self._views: dict[str, ChildView] = {}
+        self._host_views: dict[str, HostView] = {}
+        self._host_workers: dict[str, HostWorker] = {}
         self._workers: dict[str, ChildWorker] = {}
         self._busy_since: dict[str, datetime] = {}
         self._failures = 0
@@ -54,13 +58,15 @@ class FleetWorker:
     @property
     def failed(self) -> bool:
         """Whether the worker, or that of a child, has died, which is a bug."""
-        return self._task.done() or any(worker.failed for worker in self._workers.values())
+        workers: tuple[ChildWorker | HostWorker, ...] = (*self._workers.values(), *self._host_workers.values())
+        return self._task.done() or any(worker.failed for worker in workers)
 
     async def stop(self) -> None:
         """Stop deciding; what providers have begun goes on."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         await asyncio.gather(*(worker.stop() for worker in self._workers.values()))
+        await asyncio.gather(*(worker.stop() for worker in self._host_workers.values()))
 
     async def _run(self) -> None:
         deadline: datetime | None = self._context.clock.now()
@@ -82,9 +88,10 @@ class FleetWorker:
 
     async def _decide_once(self) -> datetime | None:
         await self._match_workers()
+        await self._match_host_workers()
         now = self._context.clock.now()
         views = dict(self._views)
-        fleet = await self._gather.build(views, dict(self._busy_since))
+        fleet = await self._gather.build(views, dict(self._host_views), dict(self._busy_since))
         self._covers.begin()
         decision = decide(fleet, now, covers=self._covers)
         plan = decision.plan
@@ -148,6 +155,29 @@ class FleetWorker:
             await self._workers.pop(name).stop()
             self._views.pop(name, None)
             self._busy_since.pop(name, None)
+
+    async def _match_host_workers(self) -> None:
+        """Have one worker for each Host, where hosts can be reached."""
+        names = {body["metadata"]["name"] for body in self._cache.of_kind(self.name, "Host")}
+        for name in sorted(names - self._host_workers.keys()):
+            self._host_workers[name] = HostWorker(
+                self._context,
+                self.name,
+                name,
+                body=lambda name=name: self._cache.get(self.name, "Host", name),  # type: ignore[misc]
+                publish=self._take_host_view,
+            )
+        for name in sorted(self._host_workers.keys() - names):
+            await self._host_workers.pop(name).stop()
+            self._host_views.pop(name, None)
+
+    def _take_host_view(self, name: str, view: HostView) -> None:
+        before = self._host_views.get(name)
+        self._host_views[name] = view
+        body = self._cache.get(self.name, "Host", name) or {}
+        # A host on its way back is decided about after each look: the next one may be the proof.
+        if before is None or tells_more(before, view) or is_leaving(body):
+            self.wake()
 
     def _take_view(self, name: str, view: ChildView) -> None:
         before = self._views.get(name)

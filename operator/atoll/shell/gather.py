@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from atoll.api.convert import CONVERTERS
 from atoll.errors import BadInput
 from atoll.fleet import reasons
 from atoll.fleet.cluster import ProviderInfo
+from atoll.fleet.hosts import HostView
 from atoll.fleet.observed import ChildView
 from atoll.fleet.snapshot import Fleet, Invalid
 from atoll.fleet.values import Version, freeze
@@ -18,12 +19,6 @@ from atoll.ports import Body
 
 from .cache import Cache
 from .context import Context
-
-UNSERVED: Final[Mapping[str, str]] = {
-    "HostPool": "this version of Atoll serves no HostPools, because it has no provider that uses hosts. Remove it, or "
-    "wait for a version with the provider kubeadm.",
-}
-"""Kinds that the API knows and nobody serves yet, with what people are told."""
 
 
 class Gatherer:
@@ -35,7 +30,9 @@ class Gatherer:
         self._fleet = fleet
         self._converted: dict[tuple[str, str], tuple[str, Any]] = {}
 
-    async def build(self, views: Mapping[str, ChildView], busy_since: Mapping[str, datetime]) -> Fleet:
+    async def build(
+        self, views: Mapping[str, ChildView], host_views: Mapping[str, HostView], busy_since: Mapping[str, datetime]
+    ) -> Fleet:
         """Return what is known of the fleet now."""
         converted: dict[str, list[Any]] = {kind: [] for kind in CONVERTERS}
         invalid: list[Invalid] = []
@@ -43,9 +40,6 @@ class Gatherer:
             for body in self._cache.of_kind(self._fleet, kind):
                 found = self._convert(kind, body)
                 (invalid if isinstance(found, Invalid) else converted[kind]).append(found)
-        for kind, message in UNSERVED.items():
-            bodies = self._cache.of_kind(self._fleet, kind)
-            invalid.extend(_mark(kind, body, message, reason=reasons.NOT_IMPLEMENTED) for body in bodies)
         infos: dict[str, ProviderInfo] = {}
         versions: dict[str, tuple[Version, ...]] = {}
         for name, provider in self._context.providers.items():
@@ -60,8 +54,11 @@ class Gatherer:
             tenants=tuple(converted["Tenant"]),
             regimes=tuple(converted["Regime"]),
             rollouts=tuple(converted["Rollout"]),
+            host_pools=tuple(converted["HostPool"]),
+            hosts=tuple(converted["Host"]),
             invalid=tuple(invalid),
             views=views,
+            host_views=host_views,
             providers=infos,
             versions=versions,
             seen=self._cache.seen(self._fleet),

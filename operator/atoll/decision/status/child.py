@@ -10,6 +10,7 @@ from typing import Any, Final
 from atoll.fleet import reasons
 from atoll.fleet.cluster import OperationType, Presence, ProviderInfo
 from atoll.fleet.conditions import Condition, common, format_time, no, settle, unknown, yes
+from atoll.fleet.hosts import ChildHosts
 from atoll.fleet.observed import ChildCluster, ChildView, OperationStatus
 from atoll.fleet.values import Resources, Version, thaw
 from atoll.membership.operations import Work
@@ -42,6 +43,8 @@ class ChildFacts:
     tenants: int = 0
     allocated: Resources = Resources()
     capacity: Resources | None = None
+    hosts: ChildHosts | None = None
+    """Its hosts, where its provider uses any."""
 
 
 def summarise_child(
@@ -183,6 +186,7 @@ def _conditions(
         conditions.append(
             yes("NetworkPlanned", reasons.ALLOCATED, f"pods {child.pod_cidr}, services {child.service_cidr}")
         )
+    conditions += _claims(child, facts)
     conditions += _reach(child, view, work)
     conditions.append(_verified(child, view, done=done))
     if facts.enforced:
@@ -226,6 +230,8 @@ def _verdict(
         reason = WORDS[operation.type]
         steps = f" ({operation.steps_done}/{operation.steps_total})" if operation.steps_total else ""
         return no("Ready", reason, f"{operation.step or operation.message}{steps}"), available
+    if facts.hosts is not None and facts.hosts.lacking and not done:
+        return no("Ready", reasons.HOSTS_LACKING, facts.hosts.lacking), available
     newer = _newer_than_wanted(child, view)
     if newer:
         return no("Ready", reasons.DOWNGRADE_REFUSED, newer), available
@@ -247,6 +253,16 @@ def _verdict(
             available,
         )
     return yes("Ready", reasons.READY), available
+
+
+def _claims(child: ChildCluster, facts: ChildFacts) -> list[Condition]:
+    if facts.hosts is None:
+        return []
+    if facts.hosts.lacking:
+        return [no("HostsClaimed", reasons.HOSTS_LACKING, facts.hosts.lacking)]
+    if not facts.hosts.complete or child.hosts != facts.hosts.claimed:
+        return [no("HostsClaimed", reasons.PROGRESSING, "hosts are being claimed")]
+    return [yes("HostsClaimed", reasons.HOSTS_CLAIMED, ", ".join(facts.hosts.claimed))]
 
 
 def _newer_than_wanted(child: ChildCluster, view: ChildView) -> str:
