@@ -133,7 +133,8 @@ def read_view(child: ChildCluster, now: datetime) -> ChildView | None:
             cluster_uid=child.cluster_uid,
             ready=True,
             allocatable=child.status.get("capacity"),
-            nodes_total=1,  # `status.capacity` has the node in reserve taken off already
+            nodes_for_tenants=1,  # `status.capacity` has the node in reserve taken off already
+            nodes_total=1,
             nodes_ready=1,
         ),
     )

@@ -108,7 +108,9 @@ class MemberView:
     namespaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """All namespaces there with their labels, ours or not."""
     allocatable: Mapping[str, str] | None = None
-    """Sum over the nodes; None: there are no nodes."""
+    """Sum over the nodes that take tenants' pods; None: there are none."""
+    nodes_for_tenants: int = 0
+    """How many nodes that sum counts: all but control-plane nodes that are kept free."""
     nodes_total: int = 0
     nodes_ready: int = 0
 

@@ -37,6 +37,7 @@ from .transport import Transport
 MemberObservation = MemberView
 """The core's own type: nothing would be gained by a twin of it here."""
 
+CONTROL_PLANE_TAINT: Final = "node-role.kubernetes.io/control-plane"
 MANAGED_SELECTOR: Final = "app.kubernetes.io/managed-by=atoll"
 OBSERVE_SECONDS: Final = 8.0
 MANAGED_KINDS: Final[tuple[Kind, ...]] = (
@@ -147,13 +148,15 @@ class MemberClient:
         ours = [body for body in namespaces.result() if _is_selected(body, labels)]
         bodies = [*ours, *(body for found in lists for body in found.result())]
         try:
+            takers = [node for node in nodes.result() if takes_tenants(node)]
             return MemberObservation(
                 version=version,
                 cluster_uid=uid.result(),
                 ready=ready.result(),
                 objects=MappingProxyType({key_of(body): body for body in bodies}),
                 namespaces=MappingProxyType({key_of(body)[2]: _labels(body) for body in namespaces.result()}),
-                allocatable=sum_allocatable(nodes.result()),
+                allocatable=sum_allocatable(takers),
+                nodes_for_tenants=len(takers),
                 nodes_total=len(nodes.result()),
                 nodes_ready=sum(is_node_ready(node) for node in nodes.result()),
             )
@@ -173,6 +176,13 @@ def is_node_ready(node: Mapping[str, Any]) -> bool:
     conditions = (node.get("status") or {}).get("conditions") or ()
     ready = any(item.get("type") == "Ready" and item.get("status") == "True" for item in conditions)
     return ready and not (node.get("spec") or {}).get("unschedulable")
+
+
+def takes_tenants(node: Body) -> bool:
+    """Say whether tenants' pods may run on a node; a cordon is passing, the taint of a control plane is not."""
+    taints = (node.get("spec") or {}).get("taints") or ()
+    kept = any(taint.get("key") == CONTROL_PLANE_TAINT and taint.get("effect") != "PreferNoSchedule" for taint in taints)
+    return not kept
 
 
 def sum_allocatable(nodes: Sequence[Body]) -> Mapping[str, str] | None:

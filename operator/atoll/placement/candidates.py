@@ -107,7 +107,7 @@ def _merge_capacity(declared: Resources | None, view: ChildView | None) -> Resou
     member = view.member if view is not None else None
     if member is None or member.allocatable is None:
         return declared
-    nodes = member.nodes_total
+    nodes = member.nodes_for_tenants
     counted = {}
     for name, amount in Resources.parse(member.allocatable).amounts.items():
         spared = amount * (nodes - 1) / nodes if nodes > 1 else amount

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from atoll.errors import AtollError, IdentityMismatch, Refused, Unreachable
-from atoll.kube.member import MemberClient, is_node_ready, sum_allocatable
+from atoll.kube.member import MemberClient, is_node_ready, sum_allocatable, takes_tenants
 
 from .server import answer, refuse, say
 
@@ -112,3 +112,17 @@ async def test_another_identity_is_a_mismatch(server):
         await member.require_identity("u-1")
         with pytest.raises(IdentityMismatch, match="u-2"):
             await member.require_identity("u-2")
+
+
+@pytest.mark.parametrize(
+    ("spec", "taken"),
+    [
+        ({}, True),
+        ({"unschedulable": True}, True),
+        ({"taints": [{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]}, False),
+        ({"taints": [{"key": "node-role.kubernetes.io/control-plane", "effect": "PreferNoSchedule"}]}, True),
+        ({"taints": [{"key": "gpu", "effect": "NoSchedule"}]}, True),
+    ],
+)
+def test_a_control_plane_that_is_kept_free_offers_tenants_nothing(spec, taken):
+    assert takes_tenants({"spec": spec}) is taken
