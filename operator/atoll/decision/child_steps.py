@@ -87,9 +87,15 @@ def _steps(
                 version=str(child.version),
                 attempt=attempt,
                 reason=f"revision {child.revision} is reached and has to be verified",
+                sample_application=_wants_sample(fleet, child),
             )
         )
     return steps
+
+
+def _wants_sample(fleet: Fleet, child: ChildCluster) -> bool:
+    cluster_set = fleet.cluster_set(child.set_name)
+    return cluster_set is None or cluster_set.sample_application
 
 
 def _attempt(child: ChildCluster, view: ChildView) -> int:

@@ -68,6 +68,8 @@ class Candidate:
     """What tenants may have there in all, one node already kept in reserve; None: unknown."""
     available: bool = True
     unavailable_message: str = ""
+    unwalled: str = ""
+    """Why NetworkPolicies hold nobody back there; empty: they do, or there are no nodes to try it on."""
     leaving: bool = False
     """Detached, or being deleted: accepts nothing new."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from .cluster import Finding, ObservedCluster, OperationType
 from .spec import DeletionPolicy, Meta
@@ -64,13 +64,17 @@ class ChildCluster:
         return self.meta.name
 
 
+NETWORK_POLICY_CHECK: Final = "network-policy-enforced"
+"""The check whose result decides whether tenants that need a border may come."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
     """One verification check."""
 
     check: str
     result: str
-    """Passed | Failed | Unknown."""
+    """Passed | Failed | Unknown | Skipped."""
     message: str
     time: datetime
 
@@ -88,8 +92,9 @@ class Verification:
 
     @property
     def passed(self) -> bool:
-        """Whether every check passed."""
-        return bool(self.checks) and all(check.result == "Passed" for check in self.checks)
+        """Whether every check passed that had anything to prove."""
+        results = {check.result for check in self.checks}
+        return "Passed" in results and results <= {"Passed", "Skipped"}
 
 
 ObjectKey = tuple[str, str, str]
@@ -140,6 +145,17 @@ class ChildView:
     """It was let go of: owner references are off, and its provider looks after it no more."""
     verification: Verification | None = None
     """The latest run in the life of this process."""
+
+
+def find_missing_wall(child: ChildCluster, view: ChildView | None) -> str:
+    """Return why NetworkPolicies hold nobody back in a cluster, as its latest verification says; empty: they do."""
+    run = view.verification if view is not None else None
+    if run is not None:
+        told = [(check.check, check.result, check.message) for check in run.checks]
+    else:
+        stored = child.status.get("verification", ())
+        told = [(entry["check"], entry["result"], entry.get("message", "")) for entry in stored]
+    return next((message for name, result, message in told if name == NETWORK_POLICY_CHECK and result != "Passed"), "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -146,6 +146,8 @@ class VerifyMember:
     version: str
     attempt: int
     reason: str
+    sample_application: bool = True
+    """Where there are nodes: deploy the sample application, too."""
 
 
 HubStep: TypeAlias = SetFinalizer | CreateObject | ApplyObject | DeleteObject | WriteStatus | RecordEvent

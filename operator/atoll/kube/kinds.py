@@ -80,6 +80,7 @@ PERSISTENT_VOLUME_CLAIM: Final = _kind("v1", "PersistentVolumeClaim", "persisten
 EVENT: Final = _kind("events.k8s.io/v1", "Event", "events")
 LEASE: Final = _kind("coordination.k8s.io/v1", "Lease", "leases")
 DEPLOYMENT: Final = _kind("apps/v1", "Deployment", "deployments")
+DAEMON_SET: Final = _kind("apps/v1", "DaemonSet", "daemonsets")
 JOB: Final = _kind("batch/v1", "Job", "jobs")
 NETWORK_POLICY: Final = _kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies")
 
@@ -124,6 +125,7 @@ KINDS: Final[Mapping[tuple[str, str], Kind]] = MappingProxyType(
             EVENT,
             LEASE,
             DEPLOYMENT,
+            DAEMON_SET,
             JOB,
             NETWORK_POLICY,
             ROLE,

@@ -181,8 +181,8 @@ def is_node_ready(node: Mapping[str, Any]) -> bool:
 def takes_tenants(node: Body) -> bool:
     """Say whether tenants' pods may run on a node; a cordon is passing, the taint of a control plane is not."""
     taints = (node.get("spec") or {}).get("taints") or ()
-    kept = any(taint.get("key") == CONTROL_PLANE_TAINT and taint.get("effect") != "PreferNoSchedule" for taint in taints)
-    return not kept
+    own = [taint for taint in taints if taint.get("key") == CONTROL_PLANE_TAINT]
+    return all(taint.get("effect") == "PreferNoSchedule" for taint in own)
 
 
 def sum_allocatable(nodes: Sequence[Body]) -> Mapping[str, str] | None:

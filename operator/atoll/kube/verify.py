@@ -10,13 +10,12 @@ import re
 import ssl
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from yarl import URL
 
-from atoll.errors import AtollError, Conflict, Refused, Retryable, Unreachable
+from atoll.errors import Conflict, Unreachable
 from atoll.fleet.values import Version
 from atoll.ports import Body
 
@@ -26,12 +25,8 @@ from .kinds import NAMESPACE, SERVICE_ACCOUNT
 from .member import MemberClient
 from .strangers import build_stranger
 from .transport import CONNECT_SECONDS, TOTAL_SECONDS, HttpTransport, Request, describe_tls
+from .verdicts import FAILED, PASSED, UNKNOWN, VERIFICATION_LABEL, CheckResult, Verdict, time_check
 
-PASSED: Final = "Passed"
-FAILED: Final = "Failed"
-UNKNOWN: Final = "Unknown"
-
-VERIFICATION_LABEL: Final = "atoll.dev/verification"
 LIFECYCLE_SECONDS: Final = 60.0
 LEFTOVER_AGE: Final = timedelta(minutes=3)
 """Older namespaces with our label belong to a run that died; younger ones may belong to one that lives."""
@@ -39,19 +34,6 @@ LOCKED_PATHS: Final = ("/api", "/apis", "/api/v1/namespaces", "/api/v1/secrets?l
 """What nobody may read without credentials. /version, /livez and /readyz are public on many clusters, and harmless."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckResult:
-    """One verification check."""
-
-    check: str
-    result: str
-    """Passed | Failed | Unknown."""
-    message: str
-    """What was seen, and what to do when it failed."""
-    seconds: float
-
-
-Verdict = tuple[str, str]
 _CERTIFICATE_ALERT: Final = re.compile(r"ALERT_\w*(CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)")
 
 
@@ -73,12 +55,12 @@ async def run_checks(
     """
     return tuple(
         await asyncio.gather(
-            _timed("version-served", lambda: check_version(member, wanted_version)),
-            _timed("healthy", lambda: check_health(member)),
-            _timed("identity", lambda: check_identity(member, wanted_uid)),
-            _timed("anonymous-refused", lambda: check_anonymous(endpoint, ca, probe_seconds)),
-            _timed("wrong-certificate-refused", lambda: check_wrong_certificate(endpoint, ca, probe_seconds)),
-            _timed("namespace-lifecycle", lambda: check_namespaces(member, suffix, now)),
+            time_check("version-served", lambda: check_version(member, wanted_version)),
+            time_check("healthy", lambda: check_health(member)),
+            time_check("identity", lambda: check_identity(member, wanted_uid)),
+            time_check("anonymous-refused", lambda: check_anonymous(endpoint, ca, probe_seconds)),
+            time_check("wrong-certificate-refused", lambda: check_wrong_certificate(endpoint, ca, probe_seconds)),
+            time_check("namespace-lifecycle", lambda: check_namespaces(member, suffix, now)),
         )
     )
 
@@ -248,16 +230,3 @@ def _is_old(body: Body, now: datetime) -> bool:
     except ValueError:
         return False
     return now - born.astimezone(UTC) > LEFTOVER_AGE
-
-
-async def _timed(check: str, ask: Callable[[], Awaitable[Verdict]]) -> CheckResult:
-    started = time.monotonic()
-    try:
-        result, message = await ask()
-    except Retryable as error:
-        result, message = UNKNOWN, f"could not be asked: {error}"
-    except Refused as error:
-        result, message = FAILED, str(error)
-    except (AtollError, AttributeError, KeyError, TypeError, ValueError) as error:
-        result, message = UNKNOWN, f"could not be judged: {type(error).__name__}: {error}"
-    return CheckResult(check=check, result=result, message=message, seconds=round(time.monotonic() - started, 3))

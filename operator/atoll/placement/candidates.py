@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from atoll.fleet.decisions import Candidate
 from atoll.fleet.names import MEMBER_LABEL, SET_LABEL
-from atoll.fleet.observed import ChildCluster, ChildView
+from atoll.fleet.observed import ChildCluster, ChildView, find_missing_wall
 from atoll.fleet.snapshot import Fleet
 from atoll.fleet.spec import ClusterSet, Member
 from atoll.fleet.values import Resources, Version
@@ -61,6 +61,7 @@ def _build_declared(
         capacity=_merge_capacity(member.capacity, view),
         available=not message,
         unavailable_message=message,
+        unwalled=find_missing_wall(child, view) if child is not None else "",
         leaving=cluster_set.meta.deleting or (child is not None and child.meta.deleting),
     )
 

@@ -256,6 +256,14 @@ def fix_selector(case: Case) -> tuple[Case, str]:
     return replace(case, candidate=candidate, environment=environment), "; ".join(sentences)
 
 
+def fix_border(case: Case) -> tuple[Case, str]:
+    """Say which pod network would hold; only a new verification can prove it."""
+    return case, (
+        f"give ClusterSet {case.candidate.set_name} a pod network that enforces NetworkPolicies "
+        "(spec.provider.kubeadm.podNetwork.manifestsRef)"
+    )
+
+
 def fix_available(case: Case) -> tuple[Case, str]:
     """Say where to look; time or repair helps, no manifest does."""
     return case, f"wait until {case.candidate.cluster} is available (atoll why child/{case.candidate.cluster})"
@@ -280,6 +288,7 @@ FIXES: Final[Mapping[str, Fix]] = MappingProxyType(
         "regime-incompatible": fix_incompatible,
         "version": fix_version,
         "not-supported": fix_supported,
+        "border": fix_border,
         "capacity": fix_capacity,
         "allowed-tenants": fix_allowed,
         "ceiling": fix_ceiling,

@@ -155,6 +155,14 @@ def check_supported(case: Case) -> str:
     return ""
 
 
+def check_border(case: Case) -> str:
+    """Check that walls hold where the tenant needs them: under a regime, or where it says who may talk to it."""
+    if not case.candidate.unwalled or not (case.demanded or case.tenant.network):
+        return ""
+    why = f"regime {case.demanded[0]}" if case.demanded else "spec.network"
+    return f"enforces no NetworkPolicy, and the tenant needs a border ({why})"
+
+
 def check_capacity(case: Case) -> str:
     """Check that all that is asked for is free, headroom taken off."""
     if case.candidate.capacity is None:
@@ -236,6 +244,7 @@ RULES: Final = (
         check=check_supported,
         reads=lambda case: (case.environment.topology, case.environment.isolation, case.asked.isolation, case.demanded),
     ),
+    Rule(code="border", check=check_border, reads=lambda case: (case.demanded, bool(case.tenant.network))),
     Rule(code="capacity", check=check_capacity, reads=None),
     Rule(
         code="allowed-tenants",

@@ -74,7 +74,7 @@ def may_leave_failure(child: ChildCluster, view: ChildView | None, version: Vers
 
 def explain_failed_checks(run: Verification) -> str:
     """Name the checks that did not pass, the first with its message."""
-    failed = [check for check in run.checks if check.result != "Passed"]
+    failed = [check for check in run.checks if check.result not in {"Passed", "Skipped"}]
     if not failed:
         return "no check ran"
     more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""

@@ -21,6 +21,7 @@ from atoll.kube.kinds import KINDS, SECRET, Kind
 from atoll.kube.kubeconfigs import build_secret, read_secret, secret_name
 from atoll.kube.member import MemberClient
 from atoll.kube.verify import run_checks
+from atoll.kube.verify_nodes import run_node_checks
 from atoll.ports import Body
 
 from .context import FIELD_MANAGER, Context
@@ -108,6 +109,10 @@ class ChildHands:
             suffix=body["spec"]["id"],
             now=now,
         )
+        if self._context.providers[body["spec"]["provider"]].info().has_nodes:
+            results += await run_node_checks(
+                member, wanted_version=step.version, suffix=body["spec"]["id"], sample=step.sample_application
+            )
         after = self._context.clock.now()
         self.verification = Verification(
             revision=step.revision,

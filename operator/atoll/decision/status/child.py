@@ -11,7 +11,7 @@ from atoll.fleet import reasons
 from atoll.fleet.cluster import OperationType, Presence, ProviderInfo
 from atoll.fleet.conditions import Condition, common, format_time, no, settle, unknown, yes
 from atoll.fleet.hosts import ChildHosts
-from atoll.fleet.observed import ChildCluster, ChildView, OperationStatus
+from atoll.fleet.observed import ChildCluster, ChildView, OperationStatus, find_missing_wall
 from atoll.fleet.values import Resources, Version, thaw
 from atoll.membership.operations import Work
 
@@ -189,7 +189,10 @@ def _conditions(
     conditions += _claims(child, facts)
     conditions += _reach(child, view, work)
     conditions.append(_verified(child, view, done=done))
-    if facts.enforced:
+    unwalled = find_missing_wall(child, view)
+    if facts.enforced and unwalled:
+        conditions.append(no("PolicyEnforced", reasons.NO_POLICY_ENFORCEMENT, unwalled))
+    elif facts.enforced:
         conditions.append(yes("PolicyEnforced", reasons.READY))
     else:
         conditions.append(no("PolicyEnforced", reasons.PROGRESSING, "objects in the cluster are being applied"))
@@ -322,7 +325,9 @@ def _verified(child: ChildCluster, view: ChildView | None, *, done: str) -> Cond
         return yes("Verified", reasons.VERIFIED, f"revision {done}")
     run = view.verification if view is not None else None
     if run is not None and run.revision == child.revision and not run.passed:
-        bad = "; ".join(f"{check.check}: {check.message}" for check in run.checks if check.result != "Passed")
+        bad = "; ".join(
+            f"{check.check}: {check.message}" for check in run.checks if check.result not in {"Passed", "Skipped"}
+        )
         if run.attempt < VERIFICATION_ATTEMPTS:
             return no("Verified", reasons.VERIFYING, f"try {run.attempt} of {VERIFICATION_ATTEMPTS} failed: {bad}")
         return no("Verified", reasons.VERIFICATION_FAILED, bad)
