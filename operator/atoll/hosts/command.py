@@ -53,12 +53,15 @@ class WriteFile:
     why: str
     mode: int = 0o644
     new: bool = False
-    """Refuse (exit code 17) when it exists already."""
+    """Refuse (exit code 17) when it exists already with another content."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemovePath:
-    """A file or folder that shall not be there (any more). Mounts below it are never followed."""
+    """A file or folder that shall not be there (any more).
+
+    While something is mounted below it, nothing is removed (exit code 16); what is itself a mount point is emptied.
+    """
 
     path: str
     why: str

@@ -29,6 +29,10 @@ class Job:
     """After its last action the host belongs to nobody, and everything of Atoll's is removed from it."""
     seconds: float = 600.0
     """Time budget of the whole job; systemd ends it after that."""
+    role: str = ""
+    """For `owner.json` when the job takes the host, like `fleet` and `cluster`."""
+    fleet: str = ""
+    cluster: str = ""
 
 
 class JobState(StrEnum):
@@ -58,7 +62,11 @@ class JobStatus:
 
 
 class Host(Protocol):
-    """One machine. Its methods raise Unreachable (could not ask) and Refused (wrong key, login, owner)."""
+    """One machine.
+
+    Its methods raise Unreachable (could not ask), HostKeyMismatch (another machine, or a new key), LoginRefused, and
+    for jobs Taken and NotTaken (its own journal names another owner, or none) and Retryable (not now).
+    """
 
     @property
     def name(self) -> str:
@@ -78,7 +86,10 @@ class Host(Protocol):
         ...
 
     async def begin(self, job: Job) -> JobStatus:
-        """Begin a job, or find it begun: never twice at a time, never again once it has succeeded."""
+        """Begin a job, or find it begun: never twice at a time, never again once it has succeeded.
+
+        A job that failed or is partial is begun again with all its actions: each must bear being done twice.
+        """
         ...
 
     async def look(self, job_id: str) -> JobStatus:

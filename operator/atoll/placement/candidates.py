@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
+from typing import Final
 
 from atoll.fleet.decisions import Candidate
 from atoll.fleet.names import MEMBER_LABEL, SET_LABEL
@@ -13,6 +14,9 @@ from atoll.fleet.observed import ChildCluster, ChildView, find_missing_wall
 from atoll.fleet.snapshot import Fleet
 from atoll.fleet.spec import ClusterSet, Member
 from atoll.fleet.values import Resources, Version
+
+NODE_RESOURCES: Final = frozenset({"cpu", "memory", "pods"})
+"""What tenants ask for and nodes offer; nodes name more, such as huge pages, that nobody can ask Atoll for."""
 
 _UNKNOWN_VERSION = Version(0, 0)
 
@@ -111,6 +115,8 @@ def _merge_capacity(declared: Resources | None, view: ChildView | None) -> Resou
     nodes = member.nodes_for_tenants
     counted = {}
     for name, amount in Resources.parse(member.allocatable).amounts.items():
+        if name not in NODE_RESOURCES:
+            continue
         spared = amount * (nodes - 1) / nodes if nodes > 1 else amount
         counted[name] = spared.quantize(Decimal("0.001"), rounding="ROUND_FLOOR")
     return Resources(MappingProxyType({**(declared.amounts if declared is not None else {}), **counted}))

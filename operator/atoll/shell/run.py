@@ -16,10 +16,14 @@ from atoll.kube.member import MemberClient
 from atoll.kube.store import Store
 from atoll.kube.transport import Transport
 from atoll.ports import Clock, Provider
+from atoll.providers.kubeadm.provider import KubeadmProvider
 
 from .app import App
+from .cache import Cache
 from .context import Context, Settings, SystemClock
 from .login import Login
+from .machines import Machines
+from .surroundings import FleetSurroundings
 
 ProvidersOf = Callable[[Clock], Mapping[str, Provider]]
 Wrap = Callable[[Transport], Transport]
@@ -37,6 +41,8 @@ async def run_operator(
     clock = SystemClock()
     contexts = TlsContexts()
     store = Store(connection, transport=transport(connection))
+    cache = Cache()
+    machines = Machines(FleetSurroundings(store, cache), clock)
 
     def connect(kubeconfig: str) -> MemberClient:
         member = Connection.from_kubeconfig(kubeconfig, contexts=contexts)
@@ -47,17 +53,22 @@ async def run_operator(
         context = Context(
             settings=settings,
             store=store,
-            providers=providers_of(clock),
+            providers={
+                "kubeadm": KubeadmProvider(machines.surroundings, machines.connections.get, clock=clock),
+                **providers_of(clock),
+            },
             connect=connect,
             recorder=EventRecorder(store, instance=socket.gethostname()),
             hub_uid=kube_system["metadata"]["uid"] if kube_system is not None else "",
             clock=clock,
             foreign_blocks=list_own_blocks(),
+            probe=machines.probe,
         )
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        await App(context, Login(connection)).run(stop)
+        await App(context, Login(connection), cache).run(stop)
     finally:
+        await machines.close()
         await store.close()

@@ -35,28 +35,37 @@ class FleetSurroundings:
     async def hosts(self, ref: ClusterRef) -> tuple[ClaimedHost, ...]:
         """Return the hosts that `ref.id` has claimed, control plane first, then by name."""
         found = []
+        keys: dict[str, str] = {}
         for body in self._cache.of_kind(ref.fleet, "Host"):
             host = convert_host(body)
             if host.claim is None or host.claim.cluster_id != ref.id:
                 continue
-            access = await self.access(ref.fleet, host.pool_name, host.host_name)
+            access = await self.access(ref.fleet, host.pool_name, host.host_name, keys)
             found.append(ClaimedHost(node_name=host.host_name, role=str(host.claim.role), access=access))
         return tuple(sorted(found, key=lambda host: (host.role != str(Role.CONTROL_PLANE), host.node_name)))
 
-    async def access(self, fleet: str, pool_name: str, host_name: str) -> HostAccess:
-        """Return how to reach one host; Refused where its pool does not list it, LoginKeyMissing for want of a key."""
+    async def access(
+        self, fleet: str, pool_name: str, host_name: str, keys: dict[str, str] | None = None
+    ) -> HostAccess:
+        """Return how to reach one host; Refused where its pool does not list it, LoginKeyMissing for want of a key.
+
+        `keys`: those of pools that were read a moment ago, by pool; it is filled up.
+        """
         body = self._cache.get(fleet, "HostPool", pool_name)
         pool = convert_host_pool(body) if body is not None else None
         listed = pool.host(host_name) if pool is not None else None
         if pool is None or listed is None:
             raise Refused(f"HostPool {pool_name} does not list host {host_name}. List it again to reach it.")
+        known = keys if keys is not None else {}
+        if pool_name not in known:
+            known[pool_name] = await self._read_key(fleet, pool)
         login = pool.login
         jump = login.jump
         return HostAccess(
             name=pool.host_object(host_name),
             address=listed.address,
             host_key=listed.host_key,
-            private_key=await self._read_key(fleet, pool),
+            private_key=known[pool_name],
             user=login.user,
             port=listed.port or login.port,
             sudo=login.sudo,

@@ -501,7 +501,12 @@ def test_selectors_read_the_merged_labels_and_what_people_set_wins() -> None:
 
 def test_nodes_count_more_than_what_is_declared_and_one_of_several_is_kept_in_reserve() -> None:
     view = replace(
-        VIEW, member=replace(MEMBER, allocatable={"cpu": "12", "memory": "30Gi", "pods": "330"}, nodes_for_tenants=3)
+        VIEW,
+        member=replace(
+            MEMBER,
+            allocatable={"cpu": "12", "memory": "30Gi", "pods": "330", "hugepages-2Mi": "0"},
+            nodes_for_tenants=3,
+        ),
     )
     member = build_member("a", capacity=amounts(cpu=100, storage="1Ti"))
     (candidate,) = build_candidates(build_live(view=view, member=member), NOW)
