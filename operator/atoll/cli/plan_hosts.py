@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 from atoll.decision.decide import Decision
-from atoll.decision.hosts import read_needs
 from atoll.decision.settings import merge_settings
 from atoll.fleet.hosts import Host
 from atoll.fleet.observed import ChildCluster
 from atoll.fleet.snapshot import Fleet
 from atoll.fleet.spec import Meta
 from atoll.machines.claims import Asking, choose_hosts
+from atoll.machines.demands import read_needs
 
 Row = dict[str, Any]
 

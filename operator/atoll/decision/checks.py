@@ -12,6 +12,9 @@ from atoll.fleet import reasons
 from atoll.fleet.decisions import Problem
 from atoll.fleet.snapshot import Fleet
 from atoll.fleet.spec import ClusterSet, Environment, Isolation, Tenant, Topology
+from atoll.machines.demands import check_demands
+
+from .settings import merge_settings
 
 SetCheck = Callable[[ClusterSet, Fleet], list[Problem]]
 
@@ -29,6 +32,7 @@ def check_fleet(fleet: Fleet) -> tuple[Problem, ...]:
         problems += _check_environment(environment)
     for tenant in fleet.tenants:
         problems += _check_tenant(tenant)
+    problems += _check_pools(fleet)
     return tuple(problems)
 
 
@@ -103,6 +107,36 @@ def _check_later(cluster_set: ClusterSet, fleet: Fleet) -> list[Problem]:
     ]
 
 
+def _check_hosts(cluster_set: ClusterSet, fleet: Fleet) -> list[Problem]:
+    """Refuse what kubeadm blocks ask for and this version does not do; a member's own block is named as such."""
+    info = fleet.providers.get(cluster_set.provider.kind)
+    if info is None or not info.uses_host_pool:
+        return []
+    found: dict[tuple[str, str], Problem] = {}
+    for member in cluster_set.members:
+        for finding in check_demands(merge_settings(cluster_set, member.name)):
+            field = finding.field.rpartition(".")[2]
+            own = field in member.settings
+            path = f"spec.clusters[{member.name}].kubeadm.{field}" if own else finding.field
+            found[path, finding.reason] = _problem(cluster_set, path, finding.reason, f"{path}: {finding.message}")
+    return list(found.values())
+
+
+def _check_pools(fleet: Fleet) -> list[Problem]:
+    return [
+        Problem(
+            kind="HostPool",
+            name=pool.meta.name,
+            path="spec.reimage",
+            reason=reasons.NOT_IMPLEMENTED,
+            message="spec.reimage asks for new images on hosts, which this version of Atoll does not do yet: a host of "
+            "the wrong image is only refused. Remove it to go on.",
+        )
+        for pool in fleet.host_pools
+        if pool.reimage
+    ]
+
+
 def _check_environment(environment: Environment) -> list[Problem]:
     problems = []
     if environment.selector is not None and environment.selector.is_empty():
@@ -163,4 +197,4 @@ def _problem(cluster_set: ClusterSet, path: str, reason: str, message: str) -> P
     return Problem(kind="ClusterSet", name=cluster_set.meta.name, path=path, reason=reason, message=message)
 
 
-SET_CHECKS: Final[tuple[SetCheck, ...]] = (_check_provider, _check_version, _check_names, _check_later)
+SET_CHECKS: Final[tuple[SetCheck, ...]] = (_check_provider, _check_version, _check_names, _check_later, _check_hosts)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from atoll.fleet.hosts import ChildHosts, Host, HostDecision, HostNeeds, HostPool
-from atoll.fleet.names import FINALIZER, MANAGED_LABELS
+from atoll.fleet.hosts import ChildHosts, Host, HostDecision, HostPool
+from atoll.fleet.names import MANAGED_LABELS
 from atoll.fleet.observed import ChildCluster
 from atoll.fleet.plan import ApplyObject, CreateObject, DeleteObject, HubStep
 from atoll.fleet.snapshot import Fleet
-from atoll.fleet.values import Requirement, Selector
 from atoll.machines.claims import Asking, choose_hosts
+from atoll.machines.demands import read_needs
 from atoll.machines.life import judge_host
 
 from .settings import merge_settings
@@ -52,25 +52,6 @@ def _ask(fleet: Fleet, child: ChildCluster) -> Asking | None:
     if cluster_set is None:
         return None
     return Asking(child=child, needs=read_needs(merge_settings(cluster_set, child.member_name)))
-
-
-def read_needs(settings: Mapping[str, Any]) -> HostNeeds:
-    """Read from a merged kubeadm block which hosts it asks for."""
-    selector = settings.get("hostSelector")
-    return HostNeeds(
-        pool=settings.get("hostPoolRef", {}).get("name", ""),
-        control_plane=int(settings.get("controlPlaneHosts", 1)),
-        workers=int(settings.get("workerHosts", 0)),
-        selector=None
-        if selector is None
-        else Selector(
-            match_labels=selector.get("matchLabels", {}),
-            match_expressions=tuple(
-                Requirement(key=entry["key"], operator=entry["operator"], values=tuple(entry.get("values", ())))
-                for entry in selector.get("matchExpressions", ())
-            ),
-        ),
-    )
 
 
 def _find_twins(fleet: Fleet) -> Mapping[str, tuple[str, ...]]:
@@ -168,15 +149,3 @@ def build_claim(pool: HostPool, host: Host, claim: Any) -> dict[str, Any]:
 def is_waiting_for_hosts(child: ChildCluster, standing: ChildHosts | None) -> bool:
     """Say whether a cluster lacks hosts, or the list of those that it has is not written into its spec yet."""
     return standing is not None and (not standing.complete or child.hosts != standing.claimed)
-
-
-__all__ = [
-    "FINALIZER",
-    "build_claim",
-    "build_host",
-    "is_waiting_for_hosts",
-    "plan_host_objects",
-    "plan_hosts",
-    "plan_pool_holds",
-    "read_needs",
-]

@@ -20,7 +20,8 @@ from tests.unit.rollout.builders import START, cluster_set, member, meta, settle
 
 KUBEADM = ProviderInfo(name="kubeadm", has_nodes=True, can_revert=False, uses_host_pool=True)
 BLOCK = ProviderBlock(
-    kind="kubeadm", settings=freeze({"hostPoolRef": {"name": "rack"}, "controlPlaneHosts": 1, "workerHosts": 1})
+    kind="kubeadm",
+    settings=freeze({"hostPoolRef": {"name": "rack"}, "workerHosts": 1, "source": {"bundlePath": "/b"}}),
 )
 OWNER = replace(cluster_set(members=(member("dev", "dev"),)), provider=BLOCK)
 CHILD = replace(
@@ -131,3 +132,14 @@ def test_a_settled_pool_asks_for_no_write() -> None:
         },
     )
     assert [step for step in decide(settled, START, covers=covers).plan.hub if isinstance(step, WriteStatus)] == []
+
+
+def test_what_this_version_cannot_do_is_refused_with_field_and_remedy() -> None:
+    three = freeze({**BLOCK.settings, "controlPlaneHosts": 3, "source": {"packages": {}}})
+    of = fleet(cluster_sets=(replace(OWNER, provider=replace(BLOCK, settings=three)),), children=())
+    problems = {
+        problem.path: problem for problem in decide(of, START, covers=covers).problems if problem.kind == "ClusterSet"
+    }
+    assert set(problems) == {"spec.provider.kubeadm.controlPlaneHosts", "spec.provider.kubeadm.source"}
+    assert "set it to 1" in problems["spec.provider.kubeadm.controlPlaneHosts"].message
+    assert "source.bundlePath" in problems["spec.provider.kubeadm.source"].message
