@@ -10,10 +10,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 EXAMPLE := examples/quickstart
 
-.PHONY: help setup toolchain check fix unit test demo down bench faults docs
+.PHONY: help setup toolchain check fix unit test e2e-hosts demo down bench faults docs
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## make the virtual environment from uv.lock
 	@:
@@ -46,6 +46,9 @@ unit: setup ## the tests without I/O, in seconds
 test: toolchain ## all tests: unit, planted bugs, the providers' contract, and against real API servers
 	$(BIN)/pytest tests/unit
 	$(BIN)/pytest tests/plants tests/contract tests/e2e
+
+e2e-hosts: toolchain ## the tests on throw-away hosts: SSH, pools, kubeadm (Linux, root; part of `make test`)
+	$(BIN)/pytest tests/e2e/ssh tests/e2e/hosts
 
 demo: setup ## grow a fleet from nothing and upgrade it, on this machine
 	@$(BIN)/atoll demo

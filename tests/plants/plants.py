@@ -102,4 +102,28 @@ PLANTS: Final = (
         new="        if free < 0:",
         tests="tests/unit/placement",
     ),
+    Plant(
+        promise=5,
+        about="a host goes back to the pool before it is proven clean",
+        file="machines/life.py",
+        old="    proven = host.state is HostState.CLEANING and (written is None or view.time > written)",
+        new="    proven = True",
+        tests="tests/unit/machines/test_host_life.py",
+    ),
+    Plant(
+        promise=1,
+        about="a claim is written over whatever stands there",
+        file="decision/hosts.py",
+        old='{"uid": host.meta.uid, "resourceVersion": host.meta.resource_version}',
+        new='{"uid": host.meta.uid}',
+        tests="tests/unit/decision/test_host_steps.py",
+    ),
+    Plant(
+        promise=1,
+        about="two clusters are given one host in one decision",
+        file="machines/claims.py",
+        old="            given.add(host.name)\n",
+        new="",
+        tests="tests/unit/machines/test_claims.py",
+    ),
 )

@@ -1,0 +1,3 @@
+module atoll.dev/rig/pause
+
+go 1.24
