@@ -102,7 +102,7 @@ def render_job(job: Job, places: Places, mark: str) -> str:
             SETTINGS + FUNCTIONS + f"mark={shlex.quote(mark)}",
             _RUN,
             "main() {",
-            "trap 'echo \"done late\" >&7; exit 1' TERM",
+            f"trap 'late {int(job.seconds)}; exit 1' TERM",
             *steps,
             _LEAVE.format(steps=len(job.actions)) if job.leaves_host else ":",
             "echo 'done succeeded' >&7",
@@ -125,7 +125,7 @@ def render_begin(job: Job, places: Places, mark: str, launcher: Launcher) -> str
             _names(job.id, places),
             f"owner={shlex.quote(render_owner(job))} owned={owned} mark={shlex.quote(mark)} steps={len(job.actions)}",
             f"script={shlex.quote(render_job(job, places, mark))}",
-            f'launch() {{ timeout 30 {shlex.join(launcher(job))} /bin/sh "$T/script"; }}',
+            f'launch() {{ {shlex.join(launcher(job))} /bin/sh "$T/script"; }}',
             _STATUS,
             _BEGIN.replace("@FREE@", free),
         ]
@@ -151,10 +151,9 @@ _STATUS: Final = f"""\
 state() {{
   running=0 known=0 fresh=0 job= boot= up=
   read -r boot < /proc/sys/kernel/random/boot_id; read -r up _ < /proc/uptime
-  if [ ! -e "$D/journal" ]; then return; fi
-  known=1
-  {{ read -r _ _ _ _ boot0 up0; read -r second; }} < "$D/journal"
+  if [ -e "$D/journal" ]; then known=1; {{ read -r _ _ _ _ boot0 up0; read -r second; }} < "$D/journal"; fi
   if [ -e "$T/lock" ] && ! flock -n -s "$T/lock" true; then running=1; return; fi
+  if [ $known = 0 ]; then return; fi
   if [ "$boot0" = "$boot" ] && [ -z "$second" ] && [ $((${{up%.*}} - ${{up0%.*}})) -lt {HANDOVER_SECONDS} ]; then
     fresh=1
   fi
@@ -167,15 +166,15 @@ report() {{
     if [ $running = 0 ] && [ -e "$D/out" ]; then echo; cat "$D/out"; cat "$D/err" >&2; fi
   fi
 }}"""
-"""`started` is written when the lock is held. So it is read before the lock is looked at, and the rest after: a job that
-has started and whose lock is free has ended, and its journal is final.
+"""`started` is written when the lock is held. So it is read before the lock is looked at, and the rest after: a job
+that has started and whose lock is free has ended, and its journal is final.
 """
 
 _WAIT: Final = """\
 limit=$seconds
 while :; do
   state
-  if [ $known = 1 ] && [ $running = 1 ]; then
+  if [ $running = 1 ]; then
     flock -s -w "$limit" "$T/lock" true || break
   elif [ $fresh = 1 ]; then
     sleep 0.02
@@ -227,7 +226,12 @@ _RUN: Final = """\
 exec 8>>"$T/lock"
 flock -w 10 8 || exit 0
 exec 7>>"$D/journal"
+read -r up0 _ < /proc/uptime
 echo started >&7
+late() {
+  read -r up _ < /proc/uptime
+  if [ $((${up%.*} - ${up0%.*})) -ge "$1" ]; then echo 'done late' >&7; fi
+}
 s() {
   n=$1; read -r up _ < /proc/uptime
   echo "+$n $up $2 $3" >&7
@@ -238,15 +242,20 @@ e() {
   echo "-$n $c $up" >&7
   case " $1 " in *" $c "*) ;; *) echo 'done failed' >&7; exit 1 ;; esac
 }"""
-"""Descriptor 8 is not closed for the actions: as long as a program of this job lives, nobody else begins it."""
+"""Descriptor 8 is not closed for the actions: as long as a program of this job lives, nobody else begins it.
+
+A job that is told to end before its time is up says nothing: the machine goes down, or somebody stops it, and it is
+partial.
+"""
 
 _LEAVE: Final = """\
+exec 9>>"$R/lock"; flock 9
 rm -rf "$S.leaving"; mv -T "$S" "$S.leaving" && rm -rf "$S.leaving" || {{ echo 'done failed' >&7; exit 1; }}
 (umask 077; echo {steps} > "$R/left-$J.part"; mv -T "$R/left-$J.part" "$R/left-$J")
 rm -rf "$R/jobs\""""
-"""Owner and journal go in one step, by the rename; the mark comes when nothing is left."""
+"""Owner and journal go in one step, by the rename; the mark comes when nothing is left. Nobody begins meanwhile."""
 
 _PLUMBING: Final = f"""\
-{{ {{ main 2>&1 >&3 3>&- | (trap '' TERM; exec tail -c {JOB_OUTPUT_BYTES} >"$D/err"); }} 3>&1 |
-  (trap '' TERM; exec tail -c {JOB_OUTPUT_BYTES} >"$D/out"); }}"""
+{{ {{ main 2>&1 >&3 3>&- | (trap '' TERM; umask 077; exec tail -c {JOB_OUTPUT_BYTES} >"$D/err"); }} 3>&1 |
+  (trap '' TERM; umask 077; exec tail -c {JOB_OUTPUT_BYTES} >"$D/out"); }}"""
 """One process per stream and job keeps the end of what is printed, however much that is, and drops the rest."""

@@ -60,11 +60,14 @@ def read_status(job_id: str, answer: Result) -> JobStatus:
     if facts["left"]:
         total = int(facts["left"])
         return JobStatus(id=job_id, state=JobState.SUCCEEDED, steps_done=total, steps_total=total)
-    if facts["known"] != "1":
+    alive = facts["running"] == "1" or facts["fresh"] == "1"
+    if facts["known"] != "1" and not alive:
         return JobStatus(id=job_id, state=JobState.UNKNOWN)
+    if alive and not rest:
+        # It is giving the host back, its journal first.
+        return JobStatus(id=job_id, state=JobState.RUNNING)
     text, _, out = rest.partition("\n\n")
     journal = _read_journal(text)
-    alive = facts["running"] == "1" or facts["fresh"] == "1"
     state = JobState.RUNNING if alive else _VERDICTS.get(journal.verdict, JobState.PARTIAL)
     finished = state in (JobState.SUCCEEDED, JobState.FAILED)
     why = journal.why

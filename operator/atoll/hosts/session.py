@@ -55,6 +55,9 @@ class Shell:
         try:
             await self._frame(f"exec 3>&1 4>&2; {SETTINGS}:", seconds, SCRIPT_LIMIT_BYTES)
         except Ended as error:
+            code = await self._channel.code()
+            if code is None or code < 0:
+                raise
             said = decode_text(bytes(self._err))[-300:].strip()
             raise LoginRefused(f"host {self._host} starts no shell for us: {said or 'it ends at once'}") from error
 

@@ -107,6 +107,13 @@ class Channel:
         except (OSError, asyncssh.Error) as error:
             raise _cut(self._host, error) from error
 
+    async def code(self) -> int | None:
+        """Return the exit code of the program; None when it has none because the connection was cut."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1.0):
+                await self._process.wait_closed()
+        return self._process.exit_status
+
     @property
     def closed(self) -> bool:
         """Whether the program has ended or the connection is gone."""
@@ -248,23 +255,30 @@ class Link:
                 )
         except asyncssh.HostKeyNotVerifiable as error:
             raise _mismatch(target, pinned, witness.answered) from error
-        except asyncssh.KeyExchangeFailed as error:
-            if "host key" in str(error):
-                raise _mismatch(target, pinned, None) from error
-            raise LoginRefused(f"{target.what} and we have no cipher in common: {_words(error)}") from error
+        except (asyncssh.KeyExchangeFailed, asyncssh.ConnectionLost) as error:
+            # A server without a key of the pinned algorithm says so, or hangs up.
+            answered = await self._ask_key(target, tunnel)
+            if answered is not None and answered != pinned:
+                raise _mismatch(target, pinned, answered) from error
+            raise Unreachable(f"{target.where} cannot be reached: {_words(error)}") from error
         except asyncssh.PermissionDenied as error:
             raise LoginRefused(
                 f"{target.what} does not let user {target.user} in with the pool's login key: "
                 f"add its public key to that user's authorized_keys, or correct spec.ssh.user or spec.ssh.keySecretRef"
             ) from error
         except TimeoutError as error:
-            raise Unreachable(
-                f"{target.what} ({target.address}:{target.port}) did not complete a login within "
-                f"{self._patience.connect_seconds:g} s"
-            ) from error
+            seconds = f"{self._patience.connect_seconds:g} s"
+            raise Unreachable(f"{target.where} did not complete a login within {seconds}") from error
         except (OSError, asyncssh.Error) as error:
-            where = f"{target.what} ({target.address}:{target.port})"
-            raise Unreachable(f"{where} cannot be reached: {_words(error)}") from error
+            raise Unreachable(f"{target.where} cannot be reached: {_words(error)}") from error
+
+    async def _ask_key(self, target: _Target, tunnel: asyncssh.SSHClientConnection | None) -> asyncssh.SSHKey | None:
+        """Return the host key that a server shows when it may choose; no login is tried."""
+        try:
+            async with asyncio.timeout(self._patience.connect_seconds):
+                return await asyncssh.get_server_host_key(target.address, target.port, tunnel=tunnel, config=None)
+        except (OSError, asyncssh.Error):
+            return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,6 +288,10 @@ class _Target:
     port: int
     user: str
     host_key: str
+
+    @property
+    def where(self) -> str:
+        return f"{self.what} ({self.address}:{self.port})"
 
     @staticmethod
     def of_host(access: HostAccess) -> _Target:
@@ -308,12 +326,14 @@ def _import_host_key(text: str, what: str) -> asyncssh.SSHKey:
 
 
 def _mismatch(target: _Target, pinned: asyncssh.SSHKey, answered: asyncssh.SSHKey | None) -> HostKeyMismatch:
-    shown = answered.get_fingerprint() if answered is not None else ""
-    algorithm = pinned.get_algorithm()
-    answer = f"answered with host key {shown}" if shown else f"shows no host key of the pinned algorithm {algorithm}"
+    if answered is None:
+        shown, answer = "", "answered with a host key that cannot be read"
+    else:
+        shown = answered.get_fingerprint()
+        answer = f"answered with {answered.get_algorithm()} host key {shown}"
     return HostKeyMismatch(
-        f"{target.what} ({target.address}:{target.port}) {answer}; pinned is {pinned.get_fingerprint()}. No login was "
-        "tried. If the machine was set up anew, check its key on its console and pin it",
+        f"{target.where} {answer}; pinned is {pinned.get_algorithm()} {pinned.get_fingerprint()}. No login was tried. "
+        "If the machine was set up anew, check its key on its console and pin it",
         answered=shown,
         pinned=pinned.get_fingerprint(),
     )

@@ -36,3 +36,4 @@ def set_up_logging(form: str, level: int = logging.INFO) -> None:
     # kopf tells about each event and each reconnect; what matters of it is in our own lines and metrics.
     logging.getLogger("kopf").setLevel(logging.WARNING)
     logging.getLogger("aiohttp").setLevel(logging.WARNING)
+    logging.getLogger("asyncssh").setLevel(logging.WARNING)
