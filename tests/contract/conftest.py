@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from provider_kit import FakeKit, Kit, LocalKit
+
+from .provider_kit import FakeKit, Kit, LocalKit
 
 
 @pytest.fixture(params=["fake", pytest.param("local", marks=pytest.mark.e2e)])

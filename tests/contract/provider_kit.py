@@ -12,7 +12,7 @@ from typing import Protocol
 
 from atoll.planes.planes import Planes
 from atoll.planes.values import Role
-from atoll.ports import Provider
+from atoll.ports import ClusterRef, Provider, ProviderInfo, WantedCluster
 from atoll.providers.fake import FakeProvider, FakeWorld
 from atoll.providers.local import LocalProvider
 from tests.support.binaries import Assets
@@ -22,26 +22,54 @@ class Kit(Protocol):
     """A world and its providers."""
 
     limit_seconds: float
+    """Within which every operation ends."""
+    cut_seconds: float
+    """After which a CREATE is under way, has left a trace, and is far from its end."""
+    poll_seconds: float
     old: str
     new: str
+    info: ProviderInfo
+    endpoint: str
+    """How the address of every API server begins."""
 
     def provider(self) -> Provider: ...
+    def wanted(self, version: str, cluster_id: str) -> WantedCluster: ...
     async def hurt(self, cluster_id: str) -> None: ...
     def begun(self, cluster_id: str) -> tuple[object, ...]: ...
     async def clean(self) -> None: ...
+
+
+LOCAL = ProviderInfo(name="local", has_nodes=False, can_revert=True)
+
+
+def build_wanted(version: str, cluster_id: str) -> WantedCluster:
+    """Return a cluster that needs nothing but its networks."""
+    return WantedCluster(
+        ref=ClusterRef(fleet="fleet", name=f"web--{cluster_id}", id=cluster_id),
+        version=version,
+        pod_cidr="10.128.0.0/16",
+        service_cidr="10.129.0.0/20",
+    )
 
 
 class FakeKit:
     """Clusters in memory."""
 
     limit_seconds = 5.0
+    cut_seconds = 0.1
+    poll_seconds = 0.02
     old, new = "v1.35.8", "v1.36.4"
+    info = LOCAL
+    endpoint = "https://127.0.0.1:"
 
     def __init__(self) -> None:
         self.world = FakeWorld(seconds=0.15)
 
     def provider(self) -> Provider:
         return FakeProvider(self.world)
+
+    def wanted(self, version: str, cluster_id: str) -> WantedCluster:
+        return build_wanted(version, cluster_id)
 
     async def hurt(self, cluster_id: str) -> None:
         cluster = self.world.clusters[cluster_id]
@@ -65,7 +93,11 @@ class LocalKit:
     """Real control planes as processes."""
 
     limit_seconds = 120.0
+    cut_seconds = 0.1
+    poll_seconds = 0.02
     old, new = "v1.35.8", "v1.36.4"
+    info = LOCAL
+    endpoint = "https://127.0.0.1:"
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -75,6 +107,9 @@ class LocalKit:
 
     def provider(self) -> Provider:
         return LocalProvider(self.planes())
+
+    def wanted(self, version: str, cluster_id: str) -> WantedCluster:
+        return build_wanted(version, cluster_id)
 
     async def hurt(self, cluster_id: str) -> None:
         for process in self.planes().processes(cluster_id):

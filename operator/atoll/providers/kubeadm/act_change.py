@@ -14,11 +14,11 @@ from . import facts, paths
 from .act_create import build_images
 from .bundle import short_name
 from .installing import install_programs, remove_images
+from .renewing import are_old, renew_certificates
 from .repairing import start_services
 from .steps import Step
 from .upgrading import (
     APPLY_SECONDS,
-    DRAIN_SECONDS,
     apply_upgrade,
     describe_blockers,
     drain_node,
@@ -63,14 +63,15 @@ async def plan(work: Work, step: Step) -> None:
 
 
 async def snapshot(work: Work, step: Step) -> None:
-    """Take a snapshot of etcd, once per operation."""
+    """Take a snapshot of etcd as it is before the hop, once."""
     name = f"{work.operation.id}-{work.operation.from_version}.db"
     version = work.require_bundle().version
 
     async def build(host: Host) -> Iterable[Action]:
         there = await work.ask(host, facts.SNAPSHOTS)
         # Once the new version has written to it, this would be a snapshot of something else.
-        return () if name in there else save_snapshot(version, name, there)
+        is_late = await work.ask(host, facts.API_VERSION) == work.cluster.version
+        return () if is_late or name in there else save_snapshot(version, name, there)
 
     await work.carry(work.cluster.control_plane, step.kind, build, seconds=600)
 
@@ -100,6 +101,7 @@ async def configure(work: Work, step: Step) -> None:
 async def drain(work: Work, step: Step) -> None:
     """Send a node's pods away; who stands in the way is named, and the node opened again."""
     (node,) = work.nodes(step.nodes)
+    seconds = work.drain_seconds
 
     async def build(host: Host) -> Iterable[Action]:
         del host
@@ -108,18 +110,18 @@ async def drain(work: Work, step: Step) -> None:
             return ()  # Its kubelet has been swapped already.
         if view.unschedulable and not view.cordoned_by:
             # People have cordoned it; it stays so.
-            return evict_pods(node.name)
-        return drain_node(node.name, work.operation.id)
+            return evict_pods(node.name, seconds=seconds)
+        return drain_node(node.name, work.operation.id, seconds=seconds)
 
     try:
-        await work.carry(work.cluster.control_plane, f"{step.kind}-{node.name}", build, seconds=DRAIN_SECONDS + 120)
+        await work.carry(work.cluster.control_plane, f"{step.kind}-{node.name}", build, seconds=seconds + 120)
     except StepFailed as error:
         blockers = describe_blockers(error.result) if error.result is not None else ""
         await _uncordon(work, node, f"undrain-{node.name}")
         if not blockers:
             raise
         raise Terminal(
-            f"{node.name} could not be drained within {DRAIN_SECONDS} s: {blockers}. It takes pods again; make "
+            f"{node.name} could not be drained within {seconds} s: {blockers}. It takes pods again; make "
             "room for these pods elsewhere, or loosen their disruption budget"
         ) from error
 
@@ -244,6 +246,17 @@ async def tidy(work: Work, step: Step) -> None:
         await work.carry(node, step.kind, build, seconds=300)
 
     await work.on_each(work.nodes(step.nodes), clean)
+
+
+async def renew(work: Work, step: Step) -> None:
+    """Renew certificates that have lived most of their life."""
+
+    async def build(host: Host) -> Iterable[Action]:
+        found = await work.ask(host, facts.CERTIFICATES)
+        return renew_certificates() if found is not None and are_old(found, work.clock.now()) else ()
+
+    if await work.carry(work.cluster.control_plane, step.kind, build, seconds=400) is not None:
+        await wait_steady(work)
 
 
 async def start(work: Work, step: Step) -> None:

@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from atoll.errors import AtollError, Retryable, Terminal
-from atoll.hosts.command import Action
+from atoll.hosts.command import Action, RemovePath
 from atoll.hosts.jobs import Host, JobState
 
 from . import facts, paths
@@ -254,15 +254,19 @@ async def ready(work: Work, step: Step) -> None:
 
 
 async def record(work: Work, step: Step) -> None:
-    """Write down what the cluster is now."""
+    """Write down what the cluster is now, and let go of the journals of older operations."""
     shares = {node.name: node.pod_cidr for node in await work.ask(work.first, facts.NODES)}
     text = build_record(work.cluster, created=True, version=work.cluster.version, shares=shares)
 
     async def build(host: Host) -> Iterable[Action]:
-        del host
-        return [write_cluster(text)]
+        jobs = await work.ask(host, facts.list_folder(paths.JOBS))
+        older = [job for job in jobs if not job.startswith(f"{work.operation.id}.")]
+        return (
+            *([write_cluster(text)] if host is work.first else ()),
+            *(RemovePath(path=f"{paths.JOBS}/{job}", why="that operation ended long ago") for job in older),
+        )
 
-    await work.carry(work.cluster.control_plane, step.kind, build, seconds=60)
+    await work.on_each(work.nodes(step.nodes), lambda node: work.carry(node, step.kind, build, seconds=120))
 
 
 def make_token_text() -> str:

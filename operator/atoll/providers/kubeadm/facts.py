@@ -16,6 +16,7 @@ from atoll.hosts.command import Command, Fact, Result, Secret
 
 from . import paths
 from .documents import NodeMark, parse_before, parse_cluster, parse_mark, parse_operation, parse_owner
+from .renewing import Certificates
 from .values import Before, ClusterRecord, OperationRecord
 
 ANY_CODE: Final = frozenset(range(256))
@@ -224,17 +225,32 @@ true
 """
 
 
-def parse_certificates(result: Result) -> tuple[datetime, datetime] | None:
-    """Return the life of the certificate that ends first: (from, until); None when there is none."""
+def parse_certificates(result: Result) -> Certificates | None:
+    """Read all certificates of a control-plane host; None when there is none."""
     pem = require_output(result)
     if not pem.strip():
         return None
     loaded = x509.load_pem_x509_certificates(pem.encode())
-    first = min(loaded, key=lambda certificate: certificate.not_valid_after_utc)
-    return first.not_valid_before_utc, first.not_valid_after_utc
+    first = min((entry for entry in loaded if not _is_authority(entry)), key=_end, default=None)
+    if first is None:
+        return None
+    return Certificates(
+        since=first.not_valid_before_utc, until=_end(first), first_end=min(_end(entry) for entry in loaded)
+    )
 
 
-CERTIFICATES: Final[Fact[tuple[datetime, datetime] | None]] = Fact(
+def _end(certificate: x509.Certificate) -> datetime:
+    return certificate.not_valid_after_utc
+
+
+def _is_authority(certificate: x509.Certificate) -> bool:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return False
+
+
+CERTIFICATES: Final[Fact[Certificates | None]] = Fact(
     # Only public parts: no key leaves the host for this.
     command=_shell(_CERTIFICATES, paths.KUBECONFIG, why="see when certificates expire"),
     parse=parse_certificates,

@@ -16,6 +16,7 @@ from .bundle import Bundle, read_bundle
 from .merge import parse_overrides
 from .settings import parse_settings
 from .surroundings import Surroundings
+from .upgrading import DRAIN_SECONDS
 from .values import CONTROL_PLANE, Cluster, Node
 from .work import Work
 
@@ -29,6 +30,8 @@ async def gather_work(
     surroundings: Surroundings,
     connect: Callable[[HostAccess], Host],
     clock: Clock,
+    *,
+    drain_seconds: int = DRAIN_SECONDS,
 ) -> Work:
     """Gather all that an operation needs; what the wanted cluster says is read once, and not again half-way."""
     settings = parse_settings(wanted.settings)
@@ -67,4 +70,5 @@ async def gather_work(
         clock=clock,
         bundle=bundle,
         manifests=manifests,
+        drain_seconds=drain_seconds,
     )

@@ -18,6 +18,7 @@ from atoll.hosts.jobs import Host
 from . import facts
 from .documents import build_progress
 from .networking import find_lost_routes
+from .renewing import Certificates, are_old
 from .surroundings import ClaimedHost
 from .values import CONTROL_PLANE, ClusterRecord, OperationRecord
 
@@ -42,7 +43,7 @@ class HostView:
     api_version: str = ""
     cluster: ClusterRecord | None = None
     operation: OperationRecord | None = None
-    certificates: tuple[datetime, datetime] | None = None
+    certificates: Certificates | None = None
 
 
 async def observe_hosts(
@@ -98,7 +99,7 @@ async def _ask(host: Host, fact: Fact[T]) -> T:
 
 
 def summarise_views(
-    views: Sequence[HostView], running: Operation | None, told: OperationRecord | None
+    views: Sequence[HostView], running: Operation | None, told: OperationRecord | None, *, now: datetime
 ) -> ObservedCluster:
     """Put together what the hosts said.
 
@@ -132,8 +133,8 @@ def summarise_views(
         endpoint=endpoint,
         needs_repair="" if moving else describe_missing(views, record),
         operation=operation,
-        certificates_expire_time=first.certificates[1] if first.certificates is not None else None,
-        drift=() if moving else describe_drift(views, record, operation),
+        certificates_expire_time=first.certificates.first_end if first.certificates is not None else None,
+        drift=() if moving else describe_drift(views, record, operation, now),
         message=words,
     )
 
@@ -164,13 +165,18 @@ def describe_missing(views: Sequence[HostView], record: ClusterRecord) -> str:
 
 
 def describe_drift(
-    views: Sequence[HostView], record: ClusterRecord, operation: OperationProgress | None
+    views: Sequence[HostView], record: ClusterRecord, operation: OperationProgress | None, now: datetime
 ) -> tuple[str, ...]:
     """Say what differs from what the last operation left behind, and a change mends."""
     drift = [
         f"host {view.node_name} is claimed and is no node yet: a change lets it join"
         for view in views
         if not view.is_node and not view.silent
+    ]
+    drift += [
+        f"certificates of {view.node_name} end on {view.certificates.until:%Y-%m-%d}: a change renews them"
+        for view in views
+        if view.certificates is not None and are_old(view.certificates, now)
     ]
     failed_hop = (
         operation is not None and operation.type is OperationType.CHANGE and operation.state is OperationState.FAILED

@@ -41,6 +41,7 @@ from .recording import write_orphaned
 from .run import PATIENCE_SECONDS, Run
 from .settings import check_settings, parse_settings
 from .surroundings import ClaimedHost, Surroundings
+from .upgrading import DRAIN_SECONDS
 from .values import CONTROL_PLANE, OperationRecord
 
 CONCURRENT_OPERATIONS: Final = 16
@@ -59,12 +60,17 @@ class KubeadmProvider:
         *,
         clock: Clock,
         patience_seconds: float = PATIENCE_SECONDS,
+        drain_seconds: int = DRAIN_SECONDS,
     ) -> None:
-        """`patience_seconds`: how long an operation waits for a host that cannot be reached."""
+        """`patience_seconds`: how long an operation waits for a host that cannot be reached.
+
+        `drain_seconds`: how long the pods of a node may take to go.
+        """
         self._surroundings = surroundings
         self._connect = connect
         self._clock = clock
         self._patience = patience_seconds
+        self._drain_seconds = drain_seconds
         self._slots = asyncio.Semaphore(CONCURRENT_OPERATIONS)
         self._tasks: dict[str, tuple[Operation, asyncio.Task[None]]] = {}
         self._told: dict[str, OperationRecord] = {}
@@ -122,7 +128,7 @@ class KubeadmProvider:
         still = self._running(ref.id)
         if running is not None and still is None:
             views = await observe_hosts(ref.id, claimed, self._connect)
-        return summarise_views(views, still, self._progress(ref.id, still))
+        return summarise_views(views, still, self._progress(ref.id, still), now=self._clock.now())
 
     async def start(self, wanted: WantedCluster, operation: Operation) -> None:
         """Begin or resume `operation` and return at once; Conflict while another one runs here."""
@@ -189,10 +195,15 @@ class KubeadmProvider:
         self._told[cluster_id] = begin_record(operation, step="look at the hosts", steps_total=1)
         try:
             async with self._slots:
-                run = Run(
-                    await gather_work(wanted, operation, self._surroundings, self._connect, self._clock),
-                    patience_seconds=self._patience,
+                work = await gather_work(
+                    wanted,
+                    operation,
+                    self._surroundings,
+                    self._connect,
+                    self._clock,
+                    drain_seconds=self._drain_seconds,
                 )
+                run = Run(work, patience_seconds=self._patience)
                 self._told.pop(cluster_id, None)
                 self._runs[cluster_id] = run
                 await run.carry_out()

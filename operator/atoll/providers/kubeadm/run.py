@@ -53,6 +53,7 @@ ACTS: Final[Mapping[Kind, Callable[[Work, Step], Awaitable[None]]]] = MappingPro
         Kind.SERVICES: act_change.check_services,
         Kind.TIDY: act_change.tidy,
         Kind.START: act_change.start,
+        Kind.RENEW: act_change.renew,
         Kind.CLEAN: act_delete.clean,
     }
 )

@@ -9,7 +9,6 @@ from atoll.hosts.command import Command, Operation, RemovePath, Secret, WriteFil
 from . import paths
 from .configuration import build_reset_configuration, render_documents, render_init
 from .documents import NodeMark, render
-from .facts import ANY_CODE
 from .values import Cluster
 
 INIT_SECONDS: Final = 900.0
@@ -117,7 +116,6 @@ def reset_node(ignored: tuple[str, ...], why: str, *, ok: frozenset[int] = froze
         ok=ok,
     )
     yield RemovePath(path=paths.NODE, why="the host is no node any more")
-    yield Command(argv=("systemctl", "enable", "kubelet"), why="let the kubelet start with the host", ok=ANY_CODE)
 
 
 def validate(path: str) -> Command:

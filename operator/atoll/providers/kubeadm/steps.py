@@ -26,6 +26,7 @@ class Kind(StrEnum):
     NETWORK = "network"
     READY = "ready"
     RECORD = "record"
+    RENEW = "renew"
     LOAD = "load"
     PLAN = "plan"
     SNAPSHOT = "snapshot"
@@ -91,6 +92,7 @@ def _plan_settings(cluster: Cluster) -> tuple[Step, ...]:
         _step(Kind.TAKE, "take the hosts", "there may be new ones", every),
         _step(Kind.COPY, "copy programs and images", "what is lost or changed is put back", every),
         _step(Kind.PREPARE, "prepare the hosts", "what is lost or changed is put back", every),
+        _step(Kind.RENEW, "renew old certificates", "they would end, and the cluster with them", first),
         _step(Kind.IDENTITY, "make Atoll's identity", "a young certificate lasts longer", first),
         *_join(cluster),
         *_finish(cluster),
@@ -111,7 +113,7 @@ def _plan_hop(cluster: Cluster) -> tuple[Step, ...]:
         _step(Kind.SERVICES, "check a Service on each node", "a new kube-proxy can break what it found", every),
         _step(Kind.IDENTITY, "make Atoll's identity", "a young certificate lasts longer", first),
         _step(Kind.TIDY, "remove the old images", "they are of no use any more", every),
-        _step(Kind.RECORD, "record", "what runs now is written down", first),
+        _step(Kind.RECORD, "record", "what runs now is written down", every),
     )
 
 
@@ -161,7 +163,7 @@ def _finish(cluster: Cluster) -> tuple[Step, ...]:
     return (
         _step(Kind.NETWORK, "connect the pods", "nodes are not ready without a pod network", every),
         _step(Kind.READY, "wait until the cluster is ready", "every node, and names are served", first),
-        _step(Kind.RECORD, "record", "what runs now is written down", first),
+        _step(Kind.RECORD, "record", "what runs now is written down", every),
     )
 
 

@@ -147,9 +147,10 @@ _PODS_LIST: Final = re.compile(r"cannot delete (?P<why>[^:\n]*): (?P<pods>[^\n]+
 def describe_blockers(result: Result) -> str:
     """Name what stopped a drain: each pod with its reason, out of what kubectl printed."""
     text = f"{result.out}\n{result.err}"
-    found = {
-        f"{match['namespace']}/{match['pod']}": match["why"].strip().rstrip(".") for match in _BUDGET.finditer(text)
-    }
+    found: dict[str, str] = {}
+    for match in _BUDGET.finditer(text):
+        # The first is the cause; the last one only says that time was up.
+        found.setdefault(f"{match['namespace']}/{match['pod']}", match["why"].strip().rstrip("."))
     for match in _PODS_LIST.finditer(text):
         for pod in match["pods"].split(","):
             found.setdefault(pod.strip(), match["why"].strip())

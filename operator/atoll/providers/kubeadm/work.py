@@ -14,6 +14,7 @@ from atoll.hosts.jobs import Host, Job, JobState, JobStatus
 from atoll.ports import Clock
 
 from .bundle import Bundle
+from .upgrading import DRAIN_SECONDS
 from .values import Cluster, Node
 
 ATTEMPTS: Final = 3
@@ -45,6 +46,8 @@ class Work:
     """None: the operation brings nothing along."""
     manifests: Mapping[str, str] = field(default_factory=dict)
     """Of the pod network; empty: the bridge."""
+    drain_seconds: int = DRAIN_SECONDS
+    """How long a node's pods may take to go."""
 
     @property
     def first(self) -> Host:
@@ -94,19 +97,21 @@ class Work:
                 actions = tuple(await build(host))
                 if not actions:
                     return None
-                await host.begin(
-                    Job(
-                        id=job_id,
-                        cluster_id=self.cluster.ref.id,
-                        actions=actions,
-                        takes_host=takes,
-                        leaves_host=leaves,
-                        seconds=seconds,
-                        role=node.role,
-                        fleet=self.cluster.ref.fleet,
-                        cluster=self.cluster.ref.name,
-                    )
+                job = Job(
+                    id=job_id,
+                    cluster_id=self.cluster.ref.id,
+                    actions=actions,
+                    takes_host=takes,
+                    leaves_host=leaves,
+                    seconds=seconds,
+                    role=node.role,
+                    fleet=self.cluster.ref.fleet,
+                    cluster=self.cluster.ref.name,
                 )
+                try:
+                    await host.begin(job)
+                except ValueError as error:
+                    raise Terminal(f"host {host.name} cannot be given this work: {error}") from error
             status = await host.wait(job_id, seconds + WAIT_MARGIN_SECONDS)
             if status.state is JobState.FAILED:
                 raise describe_failure(host.name, status)

@@ -111,9 +111,11 @@ def list_processes(groups: Iterable[Path]) -> frozenset[int]:
     """List the processes in groups and in all groups below them."""
     found: set[int] = set()
     for group in groups:
-        for path in group.rglob(PROCESSES) if group.is_dir() else ():
+        for folder, _, files in os.walk(group):  # passes over what goes away while it walks
+            if PROCESSES not in files:
+                continue
             try:
-                found.update(int(line) for line in path.read_text().split())
+                found.update(int(line) for line in Path(folder, PROCESSES).read_text().split())
             except OSError:  # the group went away while we looked
                 continue
     return frozenset(found - {0})
