@@ -8,6 +8,7 @@ import pytest
 
 from atoll.fleet.cluster import ObservedCluster, OperationState, OperationType, Presence
 from atoll.hosts.command import Result
+from atoll.machines.demands import check_demands
 from atoll.providers.kubeadm.facts import (
     parse_active,
     parse_api_version,
@@ -20,7 +21,7 @@ from atoll.providers.kubeadm.facts import (
 from atoll.providers.kubeadm.networking import find_lost_routes
 from atoll.providers.kubeadm.observe import HostView, summarise_views
 from atoll.providers.kubeadm.preflight import check_hop
-from atoll.providers.kubeadm.settings import check_settings, parse_settings
+from atoll.providers.kubeadm.settings import parse_settings
 from atoll.providers.kubeadm.upgrading import describe_blockers
 from atoll.providers.kubeadm.values import ClusterRecord, NodeRecord, OperationRecord, Settings
 
@@ -239,21 +240,19 @@ def test_hops(served: str, target: str, words: str) -> None:
 
 
 def test_what_this_version_cannot_do_is_refused_with_the_field() -> None:
-    settings = parse_settings(
-        {
-            "controlPlaneHosts": 3,
-            "workerHosts": 2,
-            "source": {"packages": {}},
-            "ignorePreflightErrors": [{"name": "all", "reason": "lazy"}],
-        }
-    )
-    assert [finding.field.rpartition(".")[2] for finding in check_settings(settings)] == [
+    block = {
+        "controlPlaneHosts": 3,
+        "workerHosts": 2,
+        "source": {"packages": {}},
+        "ignorePreflightErrors": [{"name": "all", "reason": "lazy"}],
+    }
+    assert [finding.field.rpartition(".")[2] for finding in check_demands(block)] == [
         "controlPlaneHosts",
         "source",
         "ignorePreflightErrors",
     ]
-    assert "later version" in check_settings(settings)[0].message
-    assert check_settings(parse_settings({}))[0].field == "spec.provider.kubeadm.source"
+    assert "later version" in check_demands(block)[0].message
+    assert check_demands({})[0].field == "spec.provider.kubeadm.source"
 
 
 def test_the_block_is_read_as_people_write_it() -> None:

@@ -12,12 +12,12 @@ from atoll.fleet.cluster import Finding, OperationType
 from atoll.fleet.values import Version
 from atoll.hosts.access import HostAccess
 from atoll.hosts.jobs import Host
+from atoll.machines.demands import FIELD
 
 from . import facts
 from .bundle import read_bundle
 from .configuration import is_address
 from .merge import parse_overrides
-from .settings import FIELD
 from .surroundings import ClaimedHost, Surroundings
 from .values import CONTROL_PLANE, Settings
 

@@ -10,14 +10,13 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
 from atoll.errors import AtollError, Conflict, Refused, Unreachable
 from atoll.fleet.cluster import OperationState
-from atoll.fleet.values import Version
 from atoll.hosts.access import HostAccess
 from atoll.hosts.jobs import Host, Job
+from atoll.machines.demands import check_demands
 from atoll.ports import (
     Clock,
     ClusterRef,
@@ -31,7 +30,6 @@ from atoll.ports import (
 )
 
 from . import facts
-from .bundle import list_versions
 from .documents import begin_record
 from .gather import BRINGING, gather_work
 from .identity import rename_kubeconfig
@@ -39,7 +37,7 @@ from .observe import observe_hosts, summarise_views
 from .preflight import check_bundle, check_config_maps, check_hop, check_hosts, check_machines
 from .recording import write_orphaned
 from .run import PATIENCE_SECONDS, Run
-from .settings import check_settings, parse_settings
+from .settings import parse_settings
 from .surroundings import ClaimedHost, Surroundings
 from .upgrading import DRAIN_SECONDS
 from .values import CONTROL_PLANE, OperationRecord
@@ -76,16 +74,14 @@ class KubeadmProvider:
         self._told: dict[str, OperationRecord] = {}
         self._runs: dict[str, Run] = {}
         self._kubeconfigs: dict[str, tuple[str, str]] = {}
-        self._bundles: set[str] = set()
 
     def info(self) -> ProviderInfo:
         """Say what this provider can do."""
         return ProviderInfo(name="kubeadm", has_nodes=True, can_revert=False, uses_host_pool=True)
 
     async def versions(self) -> tuple[str, ...]:
-        """List the versions of the bundles that we know of; empty: any may be asked for."""
-        found = {version for path in self._bundles for version in await asyncio.to_thread(list_versions, Path(path))}
-        return tuple(sorted(found, key=Version.parse))
+        """Return nothing: each block names a source of its own, and preflight looks there."""
+        return ()
 
     async def preflight(self, wanted: WantedCluster, operation: Operation) -> tuple[Finding, ...]:
         """Find what would stop `operation`, changing nothing."""
@@ -96,10 +92,9 @@ class KubeadmProvider:
             return (Finding(reason=Refused.reason, message=message, field="spec.version"),)
         settings = parse_settings(wanted.settings)
         target = operation.to_version or wanted.version
-        refused = check_settings(settings)
+        refused = check_demands(wanted.settings)
         if refused:
             return refused
-        self._bundles.add(settings.bundle_path)
         try:
             claimed = await self._surroundings.hosts(wanted.ref)
             found = (
