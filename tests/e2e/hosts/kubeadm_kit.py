@@ -20,13 +20,6 @@ from .rig import Rig, RigHost
 
 ROLES = ("ControlPlane", "Worker", "Worker")
 
-SHORT_WAITS = {
-    "apiVersion": "kubeadm.k8s.io/v1beta4",
-    "kind": "ClusterConfiguration",
-    # With one control plane, a kubelet that replaces etcd waits half a minute for an API server that has no etcd.
-    "apiServer": {"extraArgs": [{"name": "request-timeout", "value": "5s"}]},
-}
-
 
 class SystemClock:
     """The time of the machine."""
@@ -41,10 +34,7 @@ class Claims:
     def __init__(self, rig: Rig, clusters: Mapping[str, tuple[RigHost, ...]]) -> None:
         self.rig = rig
         self.clusters = dict(clusters)
-        self.data = {
-            "cluster.yaml": yaml.safe_dump(SHORT_WAITS),
-            **{name: yaml.safe_dump(document) for name, document in RIG_CONFIGURATION.items()},
-        }
+        self.data = {name: yaml.safe_dump(document) for name, document in RIG_CONFIGURATION.items()}
 
     async def hosts(self, ref: ClusterRef) -> tuple[ClaimedHost, ...]:
         claimed = self.clusters.get(ref.id, ())
