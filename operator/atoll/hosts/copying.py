@@ -20,7 +20,7 @@ from atoll.errors import BadInput, Refused, Unreachable
 from .clean import decode_text
 from .command import Result
 from .session import Shell
-from .ssh import Ended, Link
+from .ssh import Channel, Ended, Link
 
 CHUNK_BYTES: Final = 1024 * 1024
 STALL_SECONDS: Final = 60.0
@@ -85,13 +85,7 @@ class Copier:
     async def _send(self, link: Link, local: Path, script: str, offset: int) -> None:
         channel = await link.open(f"exec {link.shell} -c {shlex.quote(script)}")
         try:
-            with await asyncio.to_thread(local.open, "rb") as file:
-                await asyncio.to_thread(file.seek, offset)
-                while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
-                    channel.send(chunk)
-                    async with asyncio.timeout(STALL_SECONDS):
-                        await channel.sent()
-            channel.send_end()
+            cut = await _pour(channel, local, offset)
             async with asyncio.timeout(SUM_SECONDS):
                 answer = decode_text(await channel.read_out()).strip()
                 said = decode_text(await channel.read_err()).strip()
@@ -99,6 +93,8 @@ class Copier:
             raise Unreachable(f"host {link.name} takes no more bytes of {local.name}") from error
         finally:
             channel.close()
+        if cut is not None and not answer:
+            raise cut
         match answer:
             case "stored":
                 return
@@ -108,6 +104,21 @@ class Copier:
                 )
             case _:
                 raise Refused(f"host {link.name} does not store {local.name}: {said[-300:]}")
+
+
+async def _pour(channel: Channel, local: Path, offset: int) -> Ended | None:
+    """Send a file from an offset on; returned is how it was cut short, for the host may have said why."""
+    try:
+        with await asyncio.to_thread(local.open, "rb") as file:
+            await asyncio.to_thread(file.seek, offset)
+            while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
+                channel.send(chunk)
+                async with asyncio.timeout(STALL_SECONDS):
+                    await channel.sent()
+    except Ended as error:
+        return error
+    channel.send_end()
+    return None
 
 
 def _names(remote: str, mode: int, digest: str, size: int) -> str:

@@ -1,7 +1,8 @@
 """Carries an operation out, step by step, and writes down on the control-plane host how far it has come.
 
-What cannot be reached is waited for, within a limit: a cut connection is no failure of the work, which goes on without
-us. After the limit, and with all that waiting does not mend, the operation has failed, and says so.
+What cannot be reached, or shows another key than the pinned one, is waited for, within a limit: a cut connection is no
+failure of the work, which goes on without us, and to a stranger nothing is said. After the limit, and with all that
+waiting does not mend, the operation has failed, and says so.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
-from atoll.errors import AtollError, Conflict, NotTaken, Retryable, Unreachable
+from atoll.errors import AtollError, Conflict, IdentityMismatch, NotTaken, Retryable, Unreachable
 from atoll.fleet.cluster import OperationState, OperationType
 from atoll.hosts.command import Action, T
 from atoll.hosts.jobs import Host
@@ -127,12 +128,12 @@ class Run:
         while True:
             try:
                 return await act()
-            except Retryable as error:
+            except (Retryable, IdentityMismatch) as error:
                 if loop.time() > end:
                     raise
                 self.record = replace(self.record, message=f"waiting: {error}")
                 logger.info("%s of %s waits: %s", self._work.operation.type, self._work.cluster.ref.name, error)
-                await asyncio.sleep(min(PAUSE_SECONDS, error.delay))
+                await asyncio.sleep(min(PAUSE_SECONDS, getattr(error, "delay", PAUSE_SECONDS)))
 
     async def _fail(self, message: str) -> None:
         """Write the failure down, if that is possible; else it is found as interrupted, and resumed."""
