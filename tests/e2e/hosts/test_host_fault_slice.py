@@ -1,4 +1,4 @@
-"""A slice of the fault lane for hosts: what probes must find, and one cluster whose creation is cut and whose operator dies."""
+"""A slice of the fault lane for hosts: what probes find; one cluster, cut while it is made, its operator killed."""
 
 from __future__ import annotations
 
