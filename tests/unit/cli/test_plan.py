@@ -306,3 +306,20 @@ def test_the_command_prints_json_alone_and_exits_as_it_says(folder, code, errors
     plan = json.loads(done.stdout)
     assert len(plan["errors"]) == errors
     assert done.stderr == ""
+
+
+def test_hosts_are_claimed_for_clusters_that_need_some_and_a_lack_is_told():
+    bodies = read("kubeadm")
+    plan = plan_of(bodies)
+    claims = [(row["host"], row["cluster"], row["action"], row["reason"]) for row in plan["hosts"]]
+    assert claims == [
+        ("h1", "racks--dev", "claim", "as ControlPlane"),
+        ("h2", "racks--dev", "claim", "as Worker"),
+    ]
+    assert plan["errors"] == []
+
+    (pool,) = (body for body in bodies if body["kind"] == "HostPool")
+    pool["spec"]["hosts"].pop()
+    (lack,) = plan_of(bodies)["hosts"]
+    assert (lack["action"], lack["cluster"]) == ("lack", "racks--dev")
+    assert "Add 1 host(s) to its spec.hosts" in lack["reason"]
