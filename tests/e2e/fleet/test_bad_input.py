@@ -163,16 +163,29 @@ def test_what_this_version_does_not_do_is_said_and_not_passed_over(fleet: TestHo
     fleet.kubectl("delete", "environment", "odd", "-n", "fleet", "--timeout=30s")
 
 
-def test_a_kind_that_nobody_serves_yet_says_so(fleet: TestHome) -> None:
+def test_a_pool_without_its_login_key_is_told_and_three_control_planes_are_refused(fleet: TestHome) -> None:
     host = {"name": "h1", "address": "192.0.2.1", "hostKey": "ssh-ed25519 " + "A" * 68}
     spec = {"ssh": {"user": "root", "keySecretRef": {"name": "key"}}, "hosts": [host]}
     pool = {"apiVersion": "atoll.dev/v1alpha1", "kind": "HostPool", "spec": spec}
     fleet.apply({**pool, "metadata": {"name": "rack", "namespace": "fleet"}})
 
-    message = stalled(fleet, "hostpool", "rack", "NotYetSupported")
+    message = stalled(fleet, "hostpool", "rack", "LoginKeyMissing")
 
-    assert "HostPool" in message
+    assert "spec.ssh.keySecretRef of HostPool rack names Secret key" in message
+    assert fleet.get("host", "rack--h1")["status"]["state"] == "Quarantined"
+
+    bad = cluster_set("racks", {"name": "a"})
+    endpoint = {"controlPlaneHosts": 3, "controlPlaneEndpoint": "192.0.2.9:6443", "source": {"bundlePath": "/none"}}
+    bad["spec"]["provider"] = {"kubeadm": {"hostPoolRef": {"name": "rack"}, **endpoint}}
+    fleet.apply(bad)
+
+    message = stalled(fleet, "clusterset", "racks", "NotYetSupported")
+
+    assert "spec.provider.kubeadm.controlPlaneHosts" in message
+    assert fleet.get("childcluster", "racks--a") == {}
+    fleet.kubectl("delete", "clusterset", "racks", "-n", "fleet", "--timeout=30s")
     fleet.kubectl("delete", "hostpool", "rack", "-n", "fleet", "--timeout=30s")
+    assert fleet.get("host", "rack--h1") == {}
 
 
 def test_a_provider_that_is_not_there_is_named(fleet: TestHome) -> None:
