@@ -41,7 +41,7 @@ def cluster(name: str, *conditions: dict[str, Any], **status: Any) -> dict[str, 
         "verification": [{"check": f"c{index}", "result": "Passed"} for index in range(6)],
         **status,
     }
-    spec = {"setName": "apps", "memberName": name, "version": "v1.36.4", "clusterUID": "u"}
+    spec = {"id": f"id-{name}", "setName": "apps", "memberName": name, "version": "v1.36.4", "clusterUID": "u"}
     return build("ChildCluster", f"apps--{name}", *conditions, spec=spec, **status)
 
 

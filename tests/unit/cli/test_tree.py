@@ -185,3 +185,25 @@ def test_the_next_command_is_about_the_first_problem():
     assert choose_next([healthy]) == ["atoll why clusterset/apps"]
     assert choose_next([sick]) == ["atoll why child/apps--b"]
     assert choose_next([Node(kind="Fleet", name="fleet", ready=True)]) == ["atoll plan -f examples/quickstart"]
+
+
+def test_a_pool_shows_its_hosts_and_whose_they_are():
+    def host(name, state, *conditions, owner=""):
+        claim = {"claim": {"clusterID": owner, "role": "Worker"}} if owner else {}
+        spec = {"poolName": "rack", "hostName": name, **claim}
+        return build("Host", f"rack--{name}", *conditions, spec=spec, state=state)
+
+    dev = cluster("a", condition("Ready", "True"), condition("Available", "True"))
+    bodies = [
+        dev,
+        build("HostPool", "rack", condition("Ready", "True"), hosts={"total": 3, "available": 1}),
+        host("h1", "Available", condition("Ready", "True")),
+        host("h2", "InUse", condition("Ready", "True"), owner=dev["spec"]["id"]),
+        host("h3", "Quarantined", condition("Ready", "False", "ClockOff", "its clock is 1.0 days behind ours")),
+    ]
+
+    lines = "\n".join(draw(bodies, wide=True))
+
+    assert "1 of 3 free" in lines
+    assert f"InUse: {dev['metadata']['name']} (Worker)" in lines
+    assert "its clock is 1.0 days behind ours" in lines
