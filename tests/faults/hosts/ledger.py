@@ -47,7 +47,10 @@ def describe_kills(outcome: Outcome) -> tuple[str, str, str, str]:
     if outcome.notes:
         counts = ", ".join(f"{count} {what}" for what, count in outcome.notes.items())
         return "the operator is killed", counts, "(hosts work on)", "it is started"
-    return "(nothing more)", "at the end", "", ""
+    holds = (
+        "hosts are clean" if outcome.name.endswith("deleted") else "one identity, one API server, nothing done twice"
+    )
+    return "(nothing more)", "at the end", holds, ""
 
 
 def build_summary(outcomes: Sequence[Outcome], seconds: float) -> str:

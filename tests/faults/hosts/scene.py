@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import psutil
-
-from atoll.embedded.home import Home
-from atoll.embedded.operator_process import start_operator
 from tests.e2e.hosts.fleet_kit import build_configuration, build_key_secret, build_pool, build_set
 from tests.e2e.hosts.rig import Rig, RigHost
 from tests.support.home import TestHome, condition_of, open_home
@@ -29,6 +27,12 @@ STATE_SECONDS: Final = 180.0
 """How long a named state may take to show. A silent host is given up after three tries of ten seconds."""
 CLUSTER_SECONDS: Final = 900.0
 POLL_SECONDS: Final = 0.3
+_START: Final = """\
+import os, pathlib, sys
+from atoll.embedded.home import Home
+from atoll.embedded.operator_process import start_operator
+start_operator(Home(pathlib.Path(sys.argv[1])), sys.argv[2:], os.environ)
+"""
 
 
 class Scene:
@@ -143,9 +147,10 @@ class Scene:
         operator.wait(30)
         self.start_operator()
 
-    def start_operator(self) -> psutil.Process:
-        """Start the operator, as `atoll up` does."""
-        return start_operator(Home(self.home.root), ["--resync", "5", "--audit"], self.home.environment)
+    def start_operator(self) -> None:
+        """Start the operator, as `atoll up` does; not as a child of ours, whose end we should have to take note of."""
+        argv = [sys.executable, "-P", "-c", _START, str(self.home.root), "--resync", "5", "--audit"]
+        subprocess.run(argv, env=self.home.environment, check=True, timeout=60)
 
     def traceback(self) -> str:
         """Return the first traceback in the operator's log, if there is one."""

@@ -131,7 +131,8 @@ def run_kills(scene: Scene, telling: Telling, *, workers: int = 1) -> None:
             scene.home.patch("clusterset", SET, {"spec": {"version": NEW}})
             outcome.notes = kill_all_along(scene, lambda: is_at(scene, NEW))
             check_cluster(scene, NEW, inits=1)
-            check_once(scene, ("change", "create"))
+            # What ran before is tidied away when an operation ends well.
+            check_once(scene, ("change",))
         with telling.scenario("operator-killed-delete") as outcome:
             scene.home.kubectl("delete", "clusterset", SET, "-n", "fleet", "--wait=false")
             outcome.notes = kill_all_along(scene, lambda: is_given_back(scene))
