@@ -14,6 +14,7 @@ from atoll.fleet import reasons
 from atoll.fleet.cluster import OperationType, Presence
 from atoll.fleet.hosts import Host, HostJudgement, HostPool, HostState, HostView
 from atoll.fleet.observed import ChildCluster, ChildView
+from atoll.fleet.spec import DeletionPolicy
 
 from .probe import judge_probe
 
@@ -80,6 +81,8 @@ def _judge_claimed(host: Host, view: HostView, child: ChildCluster, child_view: 
         )
         return _judge(host, HostState.QUARANTINED, reasons.TAKEN, message)
     operation = child.operation
+    if child.meta.deleting and child.deletion_policy is not DeletionPolicy.DELETE:
+        return _judge(host, HostState.IN_USE, reasons.DELETING, f"{child.name} is let go of and goes on running")
     if child.meta.deleting or (operation is not None and operation.type is OperationType.DELETE):
         draining = operation is None or not stranger or operation.step.lower().startswith("drain")
         state = HostState.DRAINING if draining and stranger else HostState.CLEANING

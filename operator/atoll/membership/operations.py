@@ -56,7 +56,7 @@ def plan_work(
     current = child.operation
     if current is not None and not current.failed:
         return _follow(child, current, view, orphan=orphan)
-    need = _need(child, view, info, orphan=orphan)
+    need = _need(child, view, info, orphan=orphan) or _unfinished(child, view, info, current)
     if need is None:
         kept = current if current is not None and _still_matters(current, child, view) else None
         return Work(operation=kept, gone=view.cluster.presence is Presence.ABSENT, lost=_lost(child, view))
@@ -71,12 +71,31 @@ def plan_work(
         id=f"{kind.lower()}-{now:%Y%m%dt%H%M%S}-{child.id[:8]}",
         type=kind,
         started_time=now.replace(microsecond=0),
-        from_version=view.cluster.version,
+        from_version=_from_version(view, current, to_version),
         to_version=to_version,
         message=reason,
         rollout=child.rollout,
     )
     return Work(operation=intent, reason=reason)
+
+
+def _unfinished(
+    child: ChildCluster, view: ChildView, info: ProviderInfo, current: OperationStatus | None
+) -> tuple[OperationType, str, str] | None:
+    """Keep a change that failed when every part served the new version already: what comes after it is still to do."""
+    if current is None or current.type is not OperationType.CHANGE or not info.has_nodes or child.meta.deleting:
+        return None
+    if child.done_revision == child.revision or view.cluster.presence is not Presence.PRESENT:
+        return None
+    return OperationType.CHANGE, str(child.version), f"finishing the change to {child.version}: {current.message}"
+
+
+def _from_version(view: ChildView, current: OperationStatus | None, to_version: str) -> str:
+    """Say what a change comes from: one that goes on from another comes from where that one came."""
+    served = view.cluster.version
+    if current is not None and current.type is OperationType.CHANGE and served == to_version:
+        return current.from_version or served
+    return served
 
 
 def _follow(child: ChildCluster, current: OperationStatus, view: ChildView, *, orphan: bool) -> Work:

@@ -155,6 +155,7 @@ class FleetWorker:
             await self._workers.pop(name).stop()
             self._views.pop(name, None)
             self._busy_since.pop(name, None)
+            self._look_at_left_hosts()
 
     async def _match_host_workers(self) -> None:
         """Have one worker for each Host, where hosts can be reached."""
@@ -170,6 +171,17 @@ class FleetWorker:
         for name in sorted(self._host_workers.keys() - names):
             await self._host_workers.pop(name).stop()
             self._host_views.pop(name, None)
+
+    def _look_at_left_hosts(self) -> None:
+        """Forget what was seen of hosts whose cluster is gone: only a look from now on can prove them clean."""
+        there = {body["spec"]["id"] for body in self._cache.of_kind(self.name, "ChildCluster")}
+        for body in self._cache.of_kind(self.name, "Host"):
+            claim = body["spec"].get("claim")
+            name = body["metadata"]["name"]
+            if claim and claim["clusterID"] not in there:
+                self._host_views.pop(name, None)
+                if name in self._host_workers:
+                    self._host_workers[name].poke()
 
     def _take_host_view(self, name: str, view: HostView) -> None:
         before = self._host_views.get(name)

@@ -36,7 +36,12 @@ class HostWorker:
         self._name = name
         self._body = body
         self._publish = publish
+        self._poke = asyncio.Event()
         self._task = asyncio.create_task(self._run(), name=f"host {fleet}/{name}")
+
+    def poke(self) -> None:
+        """Probe the host soon."""
+        self._poke.set()
 
     async def stop(self) -> None:
         """Stop probing."""
@@ -54,8 +59,18 @@ class HostWorker:
             probe = self._context.probe
             if body is not None and probe is not None:
                 spec = body["spec"]
-                self._publish(self._name, await probe(self._fleet, spec["poolName"], spec["hostName"]))
-            await asyncio.sleep(self._pause())
+                view = await probe(self._fleet, spec["poolName"], spec["hostName"])
+                if not self._poke.is_set():  # else what was seen is older than what made somebody ask anew
+                    self._publish(self._name, view)
+            await self._wait()
+
+    async def _wait(self) -> None:
+        try:
+            async with asyncio.timeout(self._pause()):
+                await self._poke.wait()
+        except TimeoutError:
+            return
+        self._poke.clear()
 
     def _pause(self) -> float:
         body = self._body()

@@ -10,6 +10,7 @@ import pytest
 from atoll.fleet.cluster import OperationType
 from atoll.fleet.hosts import HostState, HostView
 from atoll.fleet.observed import OperationStatus
+from atoll.fleet.spec import DeletionPolicy
 from atoll.machines.life import judge_host
 from tests.unit.machines.builders import CLEAN, host, pool, seen
 from tests.unit.rollout.builders import START, cluster_set, healthy_view, meta, settled_child
@@ -87,10 +88,24 @@ def test_a_claimed_host_follows_the_work_of_its_cluster() -> None:
     create = working(OperationType.CREATE, "init")
     assert judge(mine, seen(**own), child=create)[0] is HostState.PREPARING
     assert judge(mine, seen(**own), child=CHILD, child_view=there) == (HostState.IN_USE, "InUse", True)
-    dying = replace(working(OperationType.DELETE, "drain h1"), meta=meta("s--dev", deletion_time=START))
+    dying = replace(
+        working(OperationType.DELETE, "drain h1"),
+        meta=meta("s--dev", deletion_time=START),
+        deletion_policy=DeletionPolicy.DELETE,
+    )
     assert judge(mine, seen(**own), child=dying)[0] is HostState.DRAINING
-    dying = replace(working(OperationType.DELETE, "reset h1"), meta=meta("s--dev", deletion_time=START))
+    dying = replace(
+        working(OperationType.DELETE, "reset h1"),
+        meta=meta("s--dev", deletion_time=START),
+        deletion_policy=DeletionPolicy.DELETE,
+    )
     assert judge(mine, seen(**own), child=dying)[0] is HostState.CLEANING
+
+
+def test_a_cluster_that_is_let_go_keeps_its_hosts_in_use() -> None:
+    own = {"owner_id": CHILD.id, "leftovers": ("/etc/kubernetes/pki",)}
+    going = replace(CHILD, meta=meta("s--dev", deletion_time=START), deletion_policy=DeletionPolicy.ORPHAN)
+    assert judge(host("h1", cluster=CHILD.id), seen(**own), child=going)[0] is HostState.IN_USE
 
 
 def test_on_a_conflict_the_journal_on_the_host_wins() -> None:

@@ -220,3 +220,24 @@ def test_a_cluster_that_is_let_go_is_not_deleted_even_if_that_was_planned() -> N
     assert plan(deleting, saw(), orphan=True).operation is None
     planned = replace(deleting, operation=operation(DELETE))
     assert plan(planned, saw(), orphan=True) == Work(reason="its cluster is let go: nothing more is begun on it")
+
+
+HOSTS = ProviderInfo(name="kubeadm", has_nodes=True, can_revert=False, uses_host_pool=True)
+
+
+def test_a_change_that_failed_after_every_part_had_moved_is_kept_and_finished_by_the_next_rollout() -> None:
+    failed = operation(OperationType.CHANGE, rollout="s-1", failed=True, from_version="v1.35.8", message="no answer")
+    subject = replace(TOLD, operation=failed)
+    arrived = saw("v1.36.4")
+
+    kept = plan(subject, arrived, info=HOSTS)
+    assert kept.operation == failed
+    assert not kept.start
+
+    tried = plan(replace(subject, rollout="s-2"), arrived, info=HOSTS).operation
+    assert tried is not None
+    assert (tried.type, tried.from_version, tried.to_version) == (OperationType.CHANGE, "v1.35.8", "v1.36.4")
+    assert tried.message == "finishing the change to v1.36.4: no answer"
+
+    verified = replace(subject, done_revision="r2")
+    assert plan(verified, arrived, info=HOSTS).operation is None
