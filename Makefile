@@ -59,8 +59,9 @@ down: setup ## stop what the demo or `atoll up` started, and remove its state
 bench: toolchain ## measure, and print numbers with the machine that they come from
 	$(BIN)/python -m bench
 
-faults: toolchain ## kill the operator at every write and effect, once each (an hour or more)
+faults: toolchain ## end the operator at every write and effect, break hosts in every way, once each (two hours)
 	$(BIN)/python -m tests.faults --all --write-ledger
+	$(BIN)/python -m tests.faults.hosts --all --write-ledger
 
 docs: setup ## check that links inside the documentation lead somewhere
 	$(BIN)/pytest tests/unit/cli/test_documentation.py

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from atoll.fleet.cluster import ClusterRef, WantedCluster
+from atoll.fleet.names import ABANDON
 from atoll.fleet.observed import ChildCluster, ChildView
 from atoll.fleet.plan import ChildStep, ForgetCluster, PublishKubeconfig, StartOperation, VerifyMember
 from atoll.fleet.snapshot import Fleet
@@ -58,6 +59,7 @@ def _steps(
                     provider=child.provider,
                     ref=_ref(child),
                     reason="it is deleted under Orphan: its cluster goes on running",
+                    abandoned=ABANDON in child.meta.annotations,
                 )
             )
         return steps

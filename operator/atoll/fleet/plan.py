@@ -101,6 +101,8 @@ class ForgetCluster:
     provider: str
     ref: ClusterRef
     reason: str
+    abandoned: bool = False
+    """Somebody has said that it need not be told: it cannot be reached, and holds up what else is to go."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

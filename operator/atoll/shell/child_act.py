@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import assert_never
+import logging
+from typing import Final, assert_never
 
-from atoll.errors import IdentityMismatch, Refused, Unreachable
+from atoll.errors import IdentityMismatch, Refused, Retryable, Unreachable
 from atoll.fleet.cluster import ClusterRef, Finding
 from atoll.fleet.observed import CheckResult, Verification
 from atoll.fleet.plan import (
@@ -25,6 +26,8 @@ from atoll.kube.verify_nodes import run_node_checks
 from atoll.ports import Body
 
 from .context import FIELD_MANAGER, Context
+
+log: Final = logging.getLogger("atoll.child")
 
 
 class ChildHands:
@@ -95,7 +98,12 @@ class ChildHands:
             kept = build_secret(self._name, self._fleet, read_secret(secret))
             kept["metadata"]["uid"] = secret["metadata"]["uid"]
             await self._context.store.apply(kept, FIELD_MANAGER)
-        await self._context.providers[step.provider].forget(step.ref)
+        try:
+            await self._context.providers[step.provider].forget(step.ref)
+        except Retryable as error:
+            if not step.abandoned:
+                raise
+            log.warning("%s/%s is abandoned without being told: %s", self._fleet, self._name, error)
         self.released = True
 
     async def _verify(self, step: VerifyMember, body: Body, member: MemberClient) -> None:

@@ -14,7 +14,7 @@ from atoll.decision.tenancy import Tenancy
 from atoll.fleet.cluster import OperationType
 from atoll.fleet.conditions import find
 from atoll.fleet.observed import CheckResult, ChildCluster, ChildView, OperationStatus, Verification
-from atoll.fleet.plan import VerifyMember
+from atoll.fleet.plan import ForgetCluster, VerifyMember
 from atoll.fleet.snapshot import Fleet
 from atoll.membership.operations import Work
 from tests.unit.rollout.builders import LOCAL, START, cluster_set, healthy_view, settled_child, v
@@ -100,3 +100,19 @@ def test_a_cluster_that_runs_ahead_of_its_object_is_told_with_the_remedy() -> No
     stalled = find(status, "Stalled")
     assert (stalled["status"], stalled["reason"]) == ("True", "DowngradeRefused")
     assert "Set version v1.37.1 in ClusterSet" in stalled["message"]
+
+
+@pytest.mark.parametrize("annotations", [{}, {"atoll.dev/abandon": "true"}])
+def test_an_abandoned_cluster_need_not_be_told_that_it_is_let_go(annotations: dict[str, str]) -> None:
+    going = replace(SETTLED, meta=replace(SETTLED.meta, deletion_time=START, annotations=annotations))
+    fleet = Fleet(
+        name="fleet",
+        cluster_sets=(OWNER,),
+        children=(going,),
+        providers={"local": LOCAL},
+        views={going.name: healthy_view("v1.35.8")},
+    )
+    works = {going.name: Work()}
+    (step,) = plan_child_steps(fleet, Tenancy(placements=(), interiors={}), works, START)[going.name]
+    assert isinstance(step, ForgetCluster)
+    assert step.abandoned is bool(annotations)
