@@ -14,7 +14,7 @@ from tests.faults.hosts.telling import Telling
 
 from .rig import Rig
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.e2e
 
 
 def test_what_is_wrong_with_machines_is_told_and_passes_when_they_are_mended(rig: Rig, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from tests.contract.test_provider_contract import *  # noqa: F403 - the suite, w
 from .kubeadm_kit import KubeadmKit
 from .rig import Rig
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.e2e
 NAMES = ("k1", "k2", "k3")
 
 

@@ -13,7 +13,7 @@ from tests.e2e.hosts.rig import Rig, RigHost
 from tests.support.home import TestHome, condition_of, open_home
 from tests.support.manifests import environment, fleet_namespace, tenant
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.e2e
 
 OLD, NEW = "v1.35.8", "v1.36.4"
 CHILD = "racks--dev"

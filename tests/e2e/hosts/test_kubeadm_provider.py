@@ -23,7 +23,7 @@ from atoll.ports import (
 from .kubeadm_kit import KubeadmKit
 from .rig import Rig, RigHost
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
+pytestmark = pytest.mark.e2e
 
 NAMES = ("p1", "p2")
 KUBECTL = ("kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf", "--cache-dir", "/tmp/kubectl")
