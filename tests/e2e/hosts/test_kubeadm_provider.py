@@ -119,6 +119,16 @@ async def wait_answers(host: RigHost, seconds: float = 120) -> None:
         await asyncio.sleep(1)
 
 
+async def wait_healed(provider: Provider, want: WantedCluster, seconds: float = 60) -> ObservedCluster:
+    """Look until nothing is down any more, or the time is over: kubelets start after the API answers."""
+    end = time.monotonic() + seconds
+    while True:
+        seen = await provider.observe(want.ref)
+        if not seen.needs_repair or time.monotonic() > end:
+            return seen
+        await asyncio.sleep(1)
+
+
 async def test_a_cluster_in_bad_times(kit: KubeadmKit) -> None:
     first, worker = kit.claims.clusters["c1"]
     before = {host.name: host.fingerprint_of_state() for host in (first, worker)}
@@ -139,7 +149,7 @@ async def test_a_cluster_in_bad_times(kit: KubeadmKit) -> None:
     # Both lose power: routes and all else come back by themselves.
     await asyncio.gather(asyncio.to_thread(first.reboot), asyncio.to_thread(worker.reboot))
     await wait_answers(first)
-    back = await provider.observe(want.ref)
+    back = await wait_healed(provider, want)
     assert (back.presence, back.needs_repair) == (Presence.PRESENT, "")
 
     # A budget without slack: the drain is given up, the pod named, the node opened again.
