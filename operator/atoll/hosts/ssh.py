@@ -255,8 +255,8 @@ class Link:
                 )
         except asyncssh.HostKeyNotVerifiable as error:
             raise _mismatch(target, pinned, witness.answered) from error
-        except (asyncssh.KeyExchangeFailed, asyncssh.ConnectionLost) as error:
-            # A server without a key of the pinned algorithm says so, or hangs up.
+        except (asyncssh.KeyExchangeFailed, asyncssh.ConnectionLost, ConnectionResetError) as error:
+            # A server without a key of the pinned algorithm says so, or hangs up; its word may be lost in a reset.
             answered = await self._ask_key(target, tunnel)
             if answered is not None and answered != pinned:
                 raise _mismatch(target, pinned, answered) from error
