@@ -45,6 +45,25 @@ def build_no_endpoint(owner: str) -> str:
     return f"(!has({owner}.kubeadm) || !has({field}) || {field} == '')"
 
 
+def build_same_nodes(owner: str, path: str, *, no_network: str) -> Rule:
+    """Build the rule that what nodes are made with stays as it is; `owner`: a member or `….provider`.
+
+    `no_network`: what no podNetwork at all stands for: `-` for the bridge, another word for what the set says.
+    """
+    old = owner.replace("self", "oldSelf")
+    config = "(has({0}.kubeadm) && has({0}.kubeadm.configRef) ? {0}.kubeadm.configRef.name : '')"
+    network = (
+        "(has({0}.kubeadm) && has({0}.kubeadm.podNetwork) ? (has({0}.kubeadm.podNetwork.manifestsRef) ? "
+        "{0}.kubeadm.podNetwork.manifestsRef.name : '-') : '{1}')"
+    )
+    return build_rule(
+        f"{config.format(owner)} == {config.format(old)} && "
+        f"{network.format(owner, no_network)} == {network.format(old, no_network)}",
+        f"{path}.configRef and podNetwork cannot be changed, because nodes that are there would keep the old ones. Set "
+        "the old value again, and make a new ClusterSet with the new one.",
+    )
+
+
 class ReservedFor(Part):
     """Who owns a cluster."""
 
@@ -66,6 +85,7 @@ class Member(ProviderBlocks):
                     "kubeadm.controlPlaneEndpoint of a member cannot be changed once it is set, because certificates "
                     "hold it. Add a member with the new endpoint and remove this one.",
                 ),
+                build_same_nodes("self", "spec.clusters[].kubeadm", no_network=""),
             ),
         }
     )
@@ -229,6 +249,7 @@ class ClusterSetSpec(Part):
                 "spec.provider.kubeadm.controlPlaneEndpoint cannot be changed once it is set, because certificates "
                 "hold it. Set the old value again.",
             ),
+            build_same_nodes("self.provider", "spec.provider.kubeadm", no_network="-"),
             build_rule(
                 "cidr(self.network.addressBlock).containsCIDR(oldSelf.network.addressBlock)",
                 "spec.network.addressBlock may only grow, because clusters live in it.",

@@ -67,6 +67,8 @@ KEYS = "label keys must be written as"
 RESERVED = "labels must not use keys under"
 ENDPOINT = "spec.provider.kubeadm.controlPlaneEndpoint cannot be changed"
 OWN_ENDPOINT = "kubeadm.controlPlaneEndpoint of a member cannot be changed"
+NODES = "spec.provider.kubeadm.configRef and podNetwork cannot be changed"
+OWN_NODES = "spec.clusters[].kubeadm.configRef and podNetwork cannot be changed"
 
 CASES = (
     *(
@@ -150,6 +152,25 @@ CASES = (
         rule=OWN_ENDPOINT,
         before=kubeadm(own=[{"name": "dev", "kubeadm": {"controlPlaneEndpoint": "lb:6443"}}]),
         change=kubeadm(),
+    ),
+    Case(kind="ClusterSet", rule=NODES, before=kubeadm(), change=kubeadm(configRef={"name": "flags"})),
+    Case(
+        kind="ClusterSet",
+        rule=NODES,
+        before=kubeadm(podNetwork={"bridge": {}}),
+        change=kubeadm(podNetwork={"manifestsRef": {"name": "other"}}),
+    ),
+    Case(
+        kind="ClusterSet",
+        rule=OWN_NODES,
+        before=kubeadm(own=[{"name": "dev"}]),
+        change=kubeadm(own=[{"name": "dev", "kubeadm": {"configRef": {"name": "flags"}}}]),
+    ),
+    Case(
+        kind="ClusterSet",
+        rule=OWN_NODES,
+        before=kubeadm(own=[{"name": "dev", "kubeadm": {"podNetwork": {"manifestsRef": {"name": "a"}}}}]),
+        change=kubeadm(own=[{"name": "dev"}]),
     ),
     Case(
         kind="ClusterSet",
@@ -431,6 +452,12 @@ ACCEPTED = (
         "ClusterSet",
         None,
         cloud("existing", {}, clusters=[{"name": "a", "existing": {"kubeconfigSecretRef": {"name": "x"}}}]),
+    ),
+    ("ClusterSet", kubeadm(), kubeadm(podNetwork={"bridge": {}}, workerHosts=3)),
+    (
+        "ClusterSet",
+        kubeadm(own=[{"name": "a"}]),
+        kubeadm(own=[{"name": "a"}, {"name": "b", "kubeadm": {"configRef": {"name": "flags"}}}]),
     ),
     ("ClusterSet", {}, {"network": {"addressBlock": "10.0.0.0/8"}}),
     ("ClusterSet", None, {"clusters": [{"name": f"m{n}", "country": "NO"} for n in range(200)]}),
