@@ -8,25 +8,28 @@ from __future__ import annotations
 from typing import Any
 
 from atoll.decision.decide import Decision
-from atoll.decision.settings import merge_settings
+from atoll.decision.hosts import ask_for_hosts
 from atoll.fleet.hosts import Host
 from atoll.fleet.observed import ChildCluster
 from atoll.fleet.snapshot import Fleet
 from atoll.fleet.spec import Meta
-from atoll.machines.claims import Asking, choose_hosts
-from atoll.machines.demands import read_needs
+from atoll.machines.claims import choose_hosts
 
 Row = dict[str, Any]
 
 
 def build_host_rows(fleet: Fleet, decision: Decision) -> list[Row]:
     """Build one row for each host that is claimed or given back, and one for each cluster that lacks some."""
-    asking = [*_standing(fleet, decision), *_coming(fleet, decision)]
+    children = [*fleet.children, *_coming(fleet, decision)]
+    asking = [entry for child in children if (entry := ask_for_hosts(fleet, child)) is not None]
     if not asking:
         return []
     hosts = _all_hosts(fleet)
     pools = {pool.meta.name: pool for pool in fleet.host_pools}
-    claims, standing = choose_hosts(asking, pools, hosts, decision.hosts.judgements, unproven=not fleet.hosts)
+    known = decision.hosts
+    claims, standing = choose_hosts(
+        asking, pools, hosts, known.judgements, closed=known.closed, unproven=not fleet.hosts
+    )
     by_name = {host.name: host for host in hosts}
     owner = {entry.child.id: entry.child.name for entry in asking}
     rows = [
@@ -46,29 +49,15 @@ def build_host_rows(fleet: Fleet, decision: Decision) -> list[Row]:
         for name, entry in sorted(standing.items())
         if entry.lacking
     ]
-    released = [judged for judged in decision.hosts.judgements.values() if judged.release]
+    released = [judged for judged in known.judgements.values() if judged.release]
     rows += [_row(fleet, by_name[judged.host], "", "release", judged.message) for judged in released]
     return rows
 
 
-def _standing(fleet: Fleet, decision: Decision) -> list[Asking]:
-    found = []
-    for child in fleet.children:
-        cluster_set = fleet.cluster_set(child.set_name)
-        if child.name in decision.hosts.children and cluster_set is not None:
-            found.append(Asking(child=child, needs=read_needs(merge_settings(cluster_set, child.member_name))))
-    return found
-
-
-def _coming(fleet: Fleet, decision: Decision) -> list[Asking]:
+def _coming(fleet: Fleet, decision: Decision) -> list[ChildCluster]:
     """List the clusters that are about to be made, by their names: ids are drawn when they are."""
-    found = []
-    for new in decision.membership.new:
-        cluster_set = fleet.cluster_set(new.set_name)
-        info = fleet.providers.get(cluster_set.provider.kind) if cluster_set is not None else None
-        if cluster_set is None or info is None or not info.uses_host_pool:
-            continue
-        child = ChildCluster(
+    return [
+        ChildCluster(
             meta=Meta(name=new.name, namespace=fleet.name),
             id=new.name,
             set_name=new.set_name,
@@ -77,8 +66,9 @@ def _coming(fleet: Fleet, decision: Decision) -> list[Asking]:
             version=new.version,
             revision=new.revision,
         )
-        found.append(Asking(child=child, needs=read_needs(merge_settings(cluster_set, new.member_name))))
-    return found
+        for new in decision.membership.new
+        if (cluster_set := fleet.cluster_set(new.set_name)) is not None
+    ]
 
 
 def _all_hosts(fleet: Fleet) -> list[Host]:

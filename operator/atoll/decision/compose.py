@@ -81,9 +81,20 @@ def compose_plan(
         hub += _status_steps(subject)
     children = plan_child_steps(fleet, tenancy, works, now)
     wakes += list_wakes(fleet, works)
+    wakes += _list_pause_ends(fleet)
     future = [moment for moment in wakes if moment > now]
     plan = Plan(hub=tuple(hub), children=children, wake=min(future, default=None))
     return {(subject.kind, subject.name): subject.wanted for subject in subjects}, plan
+
+
+def _list_pause_ends(fleet: Fleet) -> list[datetime]:
+    # Those of ClusterSets belong to their rollouts.
+    pauses = [
+        *(pool.paused for pool in fleet.host_pools),
+        *(environment.paused for environment in fleet.environments),
+        *(tenant.paused for tenant in fleet.tenants),
+    ]
+    return [pause.until for pause in pauses if pause is not None and pause.until is not None]
 
 
 def hold_until(subject: Subject, fleet: Fleet, now: datetime) -> datetime | None:

@@ -70,7 +70,7 @@ def decide(fleet: Fleet, now: datetime, *, covers: Covers, assume_available: boo
     membership = plan_members(
         fleet, addresses, revision_of, blocked=blocked | paused, placed_on=tenancy.counts_by_cluster()
     )
-    hosts = plan_hosts(fleet, unproven=assume_available)
+    hosts = plan_hosts(fleet, now, unproven=assume_available)
     works = plan_works(fleet, tenancy, hosts, now)
     statuses, plan = compose_plan(
         fleet,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from datetime import datetime
+from typing import Any
 
 from atoll.fleet.hosts import ChildHosts, Host, HostDecision, HostPool
-from atoll.fleet.names import MANAGED_LABELS
+from atoll.fleet.names import API_VERSION, MANAGED_LABELS, POOL_LABEL
 from atoll.fleet.observed import ChildCluster
 from atoll.fleet.plan import ApplyObject, CreateObject, DeleteObject, HubStep
 from atoll.fleet.snapshot import Fleet
@@ -16,11 +17,8 @@ from atoll.machines.life import judge_host
 
 from .settings import merge_settings
 
-API_VERSION: Final = "atoll.dev/v1alpha1"
-POOL_LABEL: Final = "atoll.dev/host-pool"
 
-
-def plan_hosts(fleet: Fleet, *, unproven: bool = False) -> HostDecision:
+def plan_hosts(fleet: Fleet, now: datetime, *, unproven: bool = False) -> HostDecision:
     """Judge every host and give free ones to clusters. `unproven`: nobody has looked, all count as free (offline)."""
     pools = {pool.meta.name: pool for pool in fleet.host_pools}
     children = {child.id: child for child in fleet.children}
@@ -37,14 +35,24 @@ def plan_hosts(fleet: Fleet, *, unproven: bool = False) -> HostDecision:
             twins=twins.get(host.name, ()),
             written=fleet.written.get(("Host", host.name)),
         )
-    paused = {name for name, pool in pools.items() if pool.paused is not None or pool.meta.deleting}
-    asking = [entry for child in fleet.children if (entry := _ask(fleet, child)) is not None]
-    claims, standing = choose_hosts(asking, pools, fleet.hosts, judgements, unproven=unproven)
-    kept = tuple(claim for claim in claims if _pool_of(fleet, claim.host) not in paused)
-    return HostDecision(judgements=judgements, claims=kept, children=standing)
+    asking = [entry for child in fleet.children if (entry := ask_for_hosts(fleet, child)) is not None]
+    closed = {name: why for name, pool in pools.items() if (why := _explain_closed(pool, now))}
+    claims, standing = choose_hosts(asking, pools, fleet.hosts, judgements, closed=closed, unproven=unproven)
+    return HostDecision(judgements=judgements, claims=claims, children=standing, closed=closed)
 
 
-def _ask(fleet: Fleet, child: ChildCluster) -> Asking | None:
+def _explain_closed(pool: HostPool, now: datetime) -> str:
+    """Say why no host of a pool may be claimed; empty when they may."""
+    if pool.meta.deleting:
+        return f"HostPool {pool.meta.name} is being deleted: name another one in hostPoolRef"
+    if pool.paused is not None and pool.paused.holds(now):
+        until = f" until {pool.paused.until:%Y-%m-%d %H:%M} UTC" if pool.paused.until is not None else ""
+        return f"HostPool {pool.meta.name} is paused{until} ({pool.paused.reason}): remove its spec.paused"
+    return ""
+
+
+def ask_for_hosts(fleet: Fleet, child: ChildCluster) -> Asking | None:
+    """Say which hosts a child asks for; None: it uses none, or shall have none any more."""
     info = fleet.providers.get(child.provider)
     if info is None or not info.uses_host_pool or child.meta.deleting:
         return None
@@ -61,10 +69,6 @@ def _find_twins(fleet: Fleet) -> Mapping[str, tuple[str, ...]]:
         if view.facts is not None and view.facts.machine_id:
             by_id.setdefault(view.facts.machine_id, []).append(name)
     return {name: tuple(sorted(set(names) - {name})) for names in by_id.values() if len(names) > 1 for name in names}
-
-
-def _pool_of(fleet: Fleet, host_name: str) -> str:
-    return next((host.pool_name for host in fleet.hosts if host.name == host_name), "")
 
 
 def plan_host_objects(fleet: Fleet, decision: HostDecision) -> list[HubStep]:
@@ -112,12 +116,6 @@ def _let_go(host: Host, pool: HostPool | None, decision: HostDecision) -> list[H
             reason=f"HostPool {host.pool_name} no longer lists it, and no cluster has it",
         )
     ]
-
-
-def plan_pool_holds(fleet: Fleet) -> Mapping[str, bool]:
-    """Say of each pool whether its hosts are all gone, so that it may go, too."""
-    held = {host.pool_name for host in fleet.hosts}
-    return {pool.meta.name: pool.meta.name not in held for pool in fleet.host_pools}
 
 
 def build_host(pool: HostPool, host_name: str) -> dict[str, Any]:

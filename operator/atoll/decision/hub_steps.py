@@ -17,7 +17,6 @@ from atoll.membership.build import build_child, build_labels, build_new_child
 from atoll.membership.operations import Work
 from atoll.rollout import build_rollout
 
-from .hosts import plan_pool_holds
 from .interior import Covers
 from .tenancy import Tenancy
 from .works import is_orphaned
@@ -31,9 +30,9 @@ def plan_finalizers(fleet: Fleet, tenancy: Tenancy) -> list[HubStep]:
         steps += _finalizer("ClusterSet", cluster_set.meta, done=done)
     for tenant in fleet.tenants:
         steps += _finalizer("Tenant", tenant.meta, done=not tenancy.of_tenant(tenant.meta.name))
-    for name, done in plan_pool_holds(fleet).items():
-        pool = next(item for item in fleet.host_pools if item.meta.name == name)
-        steps += _finalizer("HostPool", pool.meta, done=done)
+    listing = {host.pool_name for host in fleet.hosts}
+    for pool in fleet.host_pools:
+        steps += _finalizer("HostPool", pool.meta, done=pool.meta.name not in listing)
     for environment in fleet.environments:
         used = any(item.environment == environment.meta.name for item in tenancy.placements)
         steps += _finalizer("Environment", environment.meta, done=not used)

@@ -231,3 +231,5 @@ class HostDecision:
     claims: tuple[NewClaim, ...] = ()
     children: Mapping[str, ChildHosts] = field(default_factory=dict)
     """By ChildCluster name, for those whose provider uses hosts."""
+    closed: Mapping[str, str] = field(default_factory=dict)
+    """Why no host of a pool may be claimed now, by HostPool."""

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+API_VERSION: Final = "atoll.dev/v1alpha1"
+"""Of all our kinds."""
+
 MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 MANAGER: Final = "atoll"
 MANAGED_LABELS: Final[Mapping[str, str]] = MappingProxyType({MANAGED_BY: MANAGER})
@@ -20,6 +23,8 @@ SET_LABEL: Final = "atoll.dev/cluster-set"
 MEMBER_LABEL: Final = "atoll.dev/member"
 TENANT_LABEL: Final = "atoll.dev/tenant"
 ENVIRONMENT_LABEL: Final = "atoll.dev/environment"
+
+POOL_LABEL: Final = "atoll.dev/host-pool"
 
 FINALIZER: Final = "atoll.dev/finalizer"
 """On every object that we must clean up after."""

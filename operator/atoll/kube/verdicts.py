@@ -15,8 +15,6 @@ UNKNOWN: Final = "Unknown"
 SKIPPED: Final = "Skipped"
 """There was nothing to prove, or what is lacking is no fault of the cluster; the message says what."""
 
-VERIFICATION_LABEL: Final = "atoll.dev/verification"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:

@@ -9,7 +9,6 @@ import asyncio
 import re
 import ssl
 import time
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -25,7 +24,8 @@ from .kinds import NAMESPACE, SERVICE_ACCOUNT
 from .member import MemberClient
 from .strangers import build_stranger
 from .transport import CONNECT_SECONDS, TOTAL_SECONDS, HttpTransport, Request, describe_tls
-from .verdicts import FAILED, PASSED, UNKNOWN, VERIFICATION_LABEL, CheckResult, Verdict, time_check
+from .trial import VERIFICATION_LABEL, remove_leftover, wait_until, wait_until_gone
+from .verdicts import FAILED, PASSED, UNKNOWN, CheckResult, Verdict, time_check
 
 LIFECYCLE_SECONDS: Final = 60.0
 LEFTOVER_AGE: Final = timedelta(minutes=3)
@@ -129,14 +129,15 @@ async def check_namespaces(
     step = "a leftover of an earlier run is deleted"
     try:
         async with asyncio.timeout(seconds):
-            await _remove_leftovers(member, name, now)
+            await remove_leftover(member, name)
+            await _remove_old(member, now)
             step = f"namespace {name} has its ServiceAccount `default`"
             created = await member.store.create(_build_namespace(name))
             uid = str(created["metadata"]["uid"])
-            await _wait(lambda: member.store.get(SERVICE_ACCOUNT, name, "default"), until_there=True)
+            await wait_until(lambda: _has_account(member, name))
             step = f"namespace {name} is gone after its deletion"
             await member.store.delete(NAMESPACE, None, name, uid=uid)
-            await _wait(lambda: member.store.get(NAMESPACE, None, name), until_there=False)
+            await wait_until_gone(member, name)
     except TimeoutError:
         return FAILED, (
             f"waited {seconds:g} s in vain until {step}; look at the controller manager of the cluster, and "
@@ -147,24 +148,15 @@ async def check_namespaces(
     return PASSED, f"namespace {name} came and went in {time.monotonic() - started:.1f} s"
 
 
-async def _remove_leftovers(member: MemberClient, name: str, now: datetime) -> None:
-    """Delete namespaces of runs that died; one of our name without our label is somebody else's (Conflict)."""
-    found = await member.store.get(NAMESPACE, None, name)
-    if found is not None and VERIFICATION_LABEL not in (found["metadata"].get("labels") or {}):
-        raise Conflict(f"namespace {name} exists and is not ours")
-    old = [body for body in await member.store.list(NAMESPACE, labels=VERIFICATION_LABEL) if _is_old(body, now)]
-    for body in [*old, *([found] if found is not None else [])]:
-        metadata = body["metadata"]
-        await member.store.delete(NAMESPACE, None, metadata["name"], uid=metadata["uid"])
-    await _wait(lambda: member.store.get(NAMESPACE, None, name), until_there=False)
+async def _remove_old(member: MemberClient, now: datetime) -> None:
+    """Delete what verifications under other names have left; nobody waits for it."""
+    for body in await member.store.list(NAMESPACE, labels=VERIFICATION_LABEL):
+        if _is_old(body, now):
+            await member.store.delete(NAMESPACE, None, body["metadata"]["name"], uid=body["metadata"]["uid"])
 
 
-async def _wait(look: Callable[[], Awaitable[Body | None]], *, until_there: bool) -> None:
-    """Look again and again; the caller sets the time limit."""
-    pause = 0.1
-    while (await look() is not None) is not until_there:
-        await asyncio.sleep(pause)
-        pause = min(pause * 1.5, 1.0)
+async def _has_account(member: MemberClient, namespace: str) -> bool:
+    return await member.store.get(SERVICE_ACCOUNT, namespace, "default") is not None
 
 
 async def _ask_as(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from atoll.errors import Conflict, Refused, Unreachable
@@ -30,7 +30,8 @@ from .sample import (
     build_wall,
 )
 from .transport import CONNECT_SECONDS
-from .verdicts import FAILED, PASSED, SKIPPED, UNKNOWN, VERIFICATION_LABEL, CheckResult, Verdict, time_check
+from .trial import VERIFICATION_LABEL, remove_leftover, wait_until, wait_until_gone
+from .verdicts import FAILED, PASSED, SKIPPED, UNKNOWN, CheckResult, Verdict, time_check
 
 SAMPLE_SECONDS: Final = 120.0
 WALL_SECONDS: Final = 5.0
@@ -90,7 +91,7 @@ async def check_sample(member: MemberClient, suffix: str, seconds: float = SAMPL
     wall: Verdict = SKIPPED, "the sample application did not come up"
     try:
         async with asyncio.timeout(seconds):
-            await _remove(member, name)
+            await remove_leftover(member, name)
             created = await member.store.create(build_sample(name, {VERIFICATION_LABEL: "true"}))
             try:
                 nodes = await _deploy(member, name, step)
@@ -98,7 +99,7 @@ async def check_sample(member: MemberClient, suffix: str, seconds: float = SAMPL
             finally:
                 step[0] = f"namespace {name} is gone after its deletion" if wall[0] != SKIPPED else step[0]
                 await asyncio.shield(member.store.delete(NAMESPACE, None, name, uid=str(created["metadata"]["uid"])))
-            await _until(lambda: _is_gone(member, name))
+            await wait_until_gone(member, name)
     except TimeoutError:
         return (FAILED, f"waited {seconds:g} s in vain until {step[0]}{await _describe_pods(member, name)}"), wall
     except Conflict as error:
@@ -115,10 +116,10 @@ async def _deploy(member: MemberClient, name: str, step: list[str]) -> int:
     service = await member.store.get(SERVICE, name, SERVER)
     address = str((service or {})["spec"]["clusterIP"])
     step[0] = "the server of the sample application is available"
-    await _until(lambda: _is_served(member, name))
+    await wait_until(lambda: _is_served(member, name))
     await member.store.create(build_callers(name, image, address))
     step[0] = f"the server is reached through its Service {address} from every node"
-    await _until(lambda: _is_reached(member, name))
+    await wait_until(lambda: _is_reached(member, name))
     found = await member.store.get(DAEMON_SET, name, CALLER)
     return int((found or {})["status"]["numberReady"])
 
@@ -234,29 +235,6 @@ async def _is_reached(member: MemberClient, name: str) -> bool:
     status = (await member.store.get(DAEMON_SET, name, CALLER) or {}).get("status") or {}
     wanted = status.get("desiredNumberScheduled", 0)
     return bool(wanted) and status.get("numberReady", 0) == wanted
-
-
-async def _is_gone(member: MemberClient, name: str) -> bool:
-    return await member.store.get(NAMESPACE, None, name) is None
-
-
-async def _remove(member: MemberClient, name: str) -> None:
-    """Delete what a run that died has left; a namespace of that name without our label is somebody else's."""
-    found = await member.store.get(NAMESPACE, None, name)
-    if found is None:
-        return
-    if VERIFICATION_LABEL not in (found["metadata"].get("labels") or {}):
-        raise Conflict(f"namespace {name} exists and is not ours")
-    await member.store.delete(NAMESPACE, None, name, uid=found["metadata"]["uid"])
-    await _until(lambda: _is_gone(member, name))
-
-
-async def _until(look: Callable[[], Awaitable[bool]]) -> None:
-    """Look again and again; the caller sets the time limit."""
-    pause = 0.2
-    while not await look():
-        await asyncio.sleep(pause)
-        pause = min(pause * 1.5, 1.0)
 
 
 async def _describe_pods(member: MemberClient, name: str) -> str:

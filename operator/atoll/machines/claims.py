@@ -25,11 +25,13 @@ def choose_hosts(
     hosts: Sequence[Host],
     judgements: Mapping[str, HostJudgement],
     *,
+    closed: Mapping[str, str],
     unproven: bool = False,
 ) -> tuple[tuple[NewClaim, ...], Mapping[str, ChildHosts]]:
     """Give free hosts to clusters; return new claims, and how each cluster stands.
 
-    `unproven`: hosts that nobody has looked at count as free (a plan offline).
+    `closed`: why no host of a pool may be claimed now, by pool. `unproven`: hosts that nobody has looked at count as
+    free (a plan offline).
     """
     claims: list[NewClaim] = []
     standing: dict[str, ChildHosts] = {}
@@ -46,6 +48,11 @@ def choose_hosts(
             standing[entry.child.name] = ChildHosts(
                 claimed=tuple(host.name for host in own),
                 lacking=f"there is no HostPool {entry.needs.pool or '(hostPoolRef is not set)'} in this fleet; make it",
+            )
+            continue
+        if entry.needs.pool in closed:
+            standing[entry.child.name] = ChildHosts(
+                claimed=tuple(host.name for host in own), lacking=closed[entry.needs.pool]
             )
             continue
         free, refused = _sort_out(pool, hosts, judgements, entry.needs, given, unproven=unproven)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from atoll.fleet.decisions import NewChild
-from atoll.fleet.names import FINALIZER, MANAGED_LABELS, MEMBER_LABEL, ROLLOUT_ANNOTATION, SET_LABEL
+from atoll.fleet.names import API_VERSION, FINALIZER, MANAGED_LABELS, MEMBER_LABEL, ROLLOUT_ANNOTATION, SET_LABEL
 from atoll.fleet.observed import ChildCluster
 from atoll.fleet.spec import ClusterSet, Member
 from atoll.fleet.values import Version
-
-API_VERSION: Final = "atoll.dev/v1alpha1"
 
 
 def build_new_child(new: NewChild, cluster_set: ClusterSet, labels: Mapping[str, str]) -> dict[str, Any]:

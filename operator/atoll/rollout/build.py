@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from atoll.fleet.decisions import NewRollout
-from atoll.fleet.names import MANAGED_LABELS, REQUESTED_BY, SET_LABEL
+from atoll.fleet.names import API_VERSION, MANAGED_LABELS, REQUESTED_BY, SET_LABEL
 from atoll.fleet.spec import ClusterSet
-
-API_VERSION: Final = "atoll.dev/v1alpha1"
 
 
 def build_rollout(new: NewRollout, cluster_set: ClusterSet) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from atoll.ports import Body, Provider
 
 from .child_act import ChildHands
 from .context import Context
+from .worker import Worker
 
 log: Final = logging.getLogger("atoll.child")
 
@@ -38,8 +39,10 @@ SECOND_LOOK_SECONDS: Final = 1.0
 """How soon a silent child is looked at again."""
 
 
-class ChildWorker:
-    """Looks after one child until it is stopped."""
+class ChildWorker(Worker[ChildView]):
+    """Looks at one child, carries out its steps, and tells what it saw."""
+
+    what = "child"
 
     def __init__(
         self,
@@ -50,15 +53,9 @@ class ChildWorker:
         body: Callable[[], Body | None],
         publish: Callable[[str, ChildView], None],
     ) -> None:
-        """`body` returns the ChildCluster as it stands now; `publish` takes what was seen."""
-        self._context = context
-        self._name = name
-        self._fleet = fleet
-        self._body = body
-        self._publish = publish
+        super().__init__(context, fleet, name, body=body, publish=publish)
         self._steps: tuple[ChildStep, ...] = ()
         self._seen: ChildView | None = None
-        self._poke = asyncio.Event()
         self._member: MemberClient | None = None
         self._member_digest = ""
         self._failures = 0
@@ -66,7 +63,6 @@ class ChildWorker:
         self._silent_since: datetime | None = None
         self._last: MemberView | None = None
         self._hands = ChildHands(context, fleet, name)
-        self._task = asyncio.create_task(self._run(), name=f"child {fleet}/{name}")
 
     def assign(self, steps: tuple[ChildStep, ...], seen: ChildView | None) -> None:
         """Take the steps that were decided on what was `seen`.
@@ -78,20 +74,10 @@ class ChildWorker:
             self._steps = steps
             self._poke.set()
 
-    def poke(self) -> None:
-        """Look at the child soon."""
-        self._poke.set()
-
     async def stop(self) -> None:
-        """Stop looking after the child."""
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        """Stop looking after the child, and let go of it."""
+        await super().stop()
         await self._disconnect()
-
-    @property
-    def failed(self) -> bool:
-        """Whether the worker has died, which is a bug."""
-        return self._task.done() and not self._task.cancelled()
 
     async def _run(self) -> None:
         while True:
@@ -117,13 +103,8 @@ class ChildWorker:
             seconds = settings.operation_seconds
         elif self._silent or (view is not None and (_is_unseen(view) or _is_losing(view))):
             seconds = min(settings.resync_seconds, SECOND_LOOK_SECONDS)
-        try:
-            async with asyncio.timeout(seconds):
-                await self._poke.wait()
-        except TimeoutError:
-            return
-        finally:
-            self._poke.clear()
+        await self._poked_within(seconds)
+        self._poke.clear()
 
     async def _carry_out(self) -> bool:
         """Carry out the steps in order; say whether all went well."""

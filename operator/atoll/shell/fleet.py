@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 from atoll.decision import decide
 from atoll.errors import AtollError, Conflict, Retryable
@@ -23,6 +25,8 @@ from .hub_act import HubHands
 from .wakeups import Wakeup
 
 log: Final = logging.getLogger("atoll.fleet")
+
+W = TypeVar("W", ChildWorker, HostWorker)
 
 RETRY_SECONDS: Final = 2.0
 RETRY_LIMIT_SECONDS: Final = 60.0
@@ -58,15 +62,16 @@ class FleetWorker:
     @property
     def failed(self) -> bool:
         """Whether the worker, or that of a child, has died, which is a bug."""
-        workers: tuple[ChildWorker | HostWorker, ...] = (*self._workers.values(), *self._host_workers.values())
-        return self._task.done() or any(worker.failed for worker in workers)
+        return self._task.done() or any(worker.failed for worker in self._all_workers())
 
     async def stop(self) -> None:
         """Stop deciding; what providers have begun goes on."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
-        await asyncio.gather(*(worker.stop() for worker in self._workers.values()))
-        await asyncio.gather(*(worker.stop() for worker in self._host_workers.values()))
+        await asyncio.gather(*(worker.stop() for worker in self._all_workers()))
+
+    def _all_workers(self) -> tuple[ChildWorker | HostWorker, ...]:
+        return (*self._workers.values(), *self._host_workers.values())
 
     async def _run(self) -> None:
         deadline: datetime | None = self._context.clock.now()
@@ -142,35 +147,30 @@ class FleetWorker:
 
     async def _match_workers(self) -> None:
         """Have one worker for each ChildCluster."""
-        names = {body["metadata"]["name"] for body in self._cache.of_kind(self.name, "ChildCluster")}
-        for name in sorted(names - self._workers.keys()):
-            self._workers[name] = ChildWorker(
-                self._context,
-                self.name,
-                name,
-                body=lambda name=name: self._cache.get(self.name, "ChildCluster", name),  # type: ignore[misc]
-                publish=self._take_view,
-            )
-        for name in sorted(self._workers.keys() - names):
-            await self._workers.pop(name).stop()
+        gone = await self._match("ChildCluster", self._workers, ChildWorker, self._take_view)
+        for name in gone:
             self._views.pop(name, None)
             self._busy_since.pop(name, None)
+        if gone:
             self._look_at_left_hosts()
 
     async def _match_host_workers(self) -> None:
         """Have one worker for each Host, where hosts can be reached."""
-        names = {body["metadata"]["name"] for body in self._cache.of_kind(self.name, "Host")}
-        for name in sorted(names - self._host_workers.keys()):
-            self._host_workers[name] = HostWorker(
-                self._context,
-                self.name,
-                name,
-                body=lambda name=name: self._cache.get(self.name, "Host", name),  # type: ignore[misc]
-                publish=self._take_host_view,
-            )
-        for name in sorted(self._host_workers.keys() - names):
-            await self._host_workers.pop(name).stop()
+        for name in await self._match("Host", self._host_workers, HostWorker, self._take_host_view):
             self._host_views.pop(name, None)
+
+    async def _match(
+        self, kind: str, workers: dict[str, W], make: Callable[..., W], publish: Callable[..., None]
+    ) -> list[str]:
+        """Have one worker for each object of a kind; return the names of those that are gone."""
+        names = {body["metadata"]["name"] for body in self._cache.of_kind(self.name, kind)}
+        for name in sorted(names - workers.keys()):
+            body = partial(self._cache.get, self.name, kind, name)
+            workers[name] = make(self._context, self.name, name, body=body, publish=publish)
+        gone = sorted(workers.keys() - names)
+        for name in gone:
+            await workers.pop(name).stop()
+        return gone
 
     def _look_at_left_hosts(self) -> None:
         """Forget what was seen of hosts whose cluster is gone: only a look from now on can prove them clean."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
 from atoll.fleet.hosts import HostState, HostView
 from atoll.ports import Body
 
-from .context import Context
+from .worker import Worker
 
 SETTLED_STATES: Final = frozenset({str(HostState.AVAILABLE), str(HostState.IN_USE)})
 """In other states something is about to change: the host is probed more often."""
@@ -18,40 +16,10 @@ SETTLED_STATES: Final = frozenset({str(HostState.AVAILABLE), str(HostState.IN_US
 HASTE: Final = 10
 
 
-class HostWorker:
-    """Probes one host until it is stopped. It writes nothing, there or here."""
+class HostWorker(Worker[HostView]):
+    """Probes one host. It writes nothing, there or here."""
 
-    def __init__(
-        self,
-        context: Context,
-        fleet: str,
-        name: str,
-        *,
-        body: Callable[[], Body | None],
-        publish: Callable[[str, HostView], None],
-    ) -> None:
-        """`body` returns the Host as it stands now; `publish` takes what was seen."""
-        self._context = context
-        self._fleet = fleet
-        self._name = name
-        self._body = body
-        self._publish = publish
-        self._poke = asyncio.Event()
-        self._task = asyncio.create_task(self._run(), name=f"host {fleet}/{name}")
-
-    def poke(self) -> None:
-        """Probe the host soon."""
-        self._poke.set()
-
-    async def stop(self) -> None:
-        """Stop probing."""
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-
-    @property
-    def failed(self) -> bool:
-        """Whether the worker has died, which is a bug."""
-        return self._task.done() and not self._task.cancelled()
+    what = "host"
 
     async def _run(self) -> None:
         while True:
@@ -62,15 +30,8 @@ class HostWorker:
                 view = await probe(self._fleet, spec["poolName"], spec["hostName"])
                 if not self._poke.is_set():  # else what was seen is older than what made somebody ask anew
                     self._publish(self._name, view)
-            await self._wait()
-
-    async def _wait(self) -> None:
-        try:
-            async with asyncio.timeout(self._pause()):
-                await self._poke.wait()
-        except TimeoutError:
-            return
-        self._poke.clear()
+            if await self._poked_within(self._pause()):
+                self._poke.clear()
 
     def _pause(self) -> float:
         body = self._body()

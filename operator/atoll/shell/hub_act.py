@@ -45,8 +45,7 @@ class HubHands:
             case CreateObject():
                 await self._create(step)
             case ApplyObject():
-                manager = FINALIZER_MANAGER if step.kind not in {"ChildCluster", "Rollout"} else FIELD_MANAGER
-                self._keep(await self._context.store.apply(thaw(step.body), manager))
+                self._keep(await self._context.store.apply(thaw(step.body), FIELD_MANAGER))
             case SetFinalizer():
                 await self._set_finalizer(step)
             case DeleteObject():

@@ -42,7 +42,7 @@ async def run_operator(
     contexts = TlsContexts()
     store = Store(connection, transport=transport(connection))
     cache = Cache()
-    machines = Machines(FleetSurroundings(store, cache), clock)
+    machines = Machines(FleetSurroundings(store, cache, clock), clock)
 
     def connect(kubeconfig: str) -> MemberClient:
         member = Connection.from_kubeconfig(kubeconfig, contexts=contexts)

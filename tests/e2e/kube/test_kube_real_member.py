@@ -18,8 +18,8 @@ from atoll.fleet.values import Version
 from atoll.kube.credentials import TlsContexts
 from atoll.kube.kinds import NAMESPACE, NODE, kind_of
 from atoll.kube.member import MemberClient
+from atoll.kube.trial import VERIFICATION_LABEL
 from atoll.kube.verify import (
-    VERIFICATION_LABEL,
     check_anonymous,
     check_identity,
     check_namespaces,

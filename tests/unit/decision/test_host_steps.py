@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 from atoll.decision import decide
 from atoll.fleet.cluster import ObservedCluster, Presence, ProviderInfo
@@ -12,7 +13,7 @@ from atoll.fleet.names import FINALIZER
 from atoll.fleet.observed import ChildView
 from atoll.fleet.plan import ApplyObject, CreateObject, DeleteObject, SetFinalizer, WriteStatus
 from atoll.fleet.snapshot import Fleet
-from atoll.fleet.spec import ProviderBlock
+from atoll.fleet.spec import Paused, ProviderBlock
 from atoll.fleet.values import freeze, thaw
 from atoll.kube.compare import covers
 from tests.unit.machines.builders import host, pool, seen
@@ -104,6 +105,17 @@ def test_a_released_host_loses_its_claim_and_an_unlisted_one_its_object() -> Non
     assert [step.name for step in freed] == ["rack--h1"]
     assert "claim" not in freed[0].body["spec"]
     assert [step.name for step in steps(left, DeleteObject, "Host")] == ["rack--h9"]
+
+
+def test_a_paused_pool_gives_no_host_says_so_and_goes_on_when_the_pause_ends() -> None:
+    until = START + timedelta(minutes=10)
+    of = fleet(host_pools=(replace(POOL, paused=Paused(reason="disks are swapped", until=until)),))
+    assert steps(of, ApplyObject, "Host") == []
+    told = find(status_of(of, "ChildCluster", CHILD.name), "HostsClaimed")
+    assert told["message"].startswith("HostPool rack is paused until 2026")
+    assert decide(of, START, covers=covers).plan.wake == until
+    ended = decide(of, until, covers=covers).plan.hub
+    assert [step.name for step in ended if isinstance(step, ApplyObject) and step.kind == "Host"] != []
 
 
 def test_a_pool_counts_its_hosts_and_goes_after_them() -> None:

@@ -122,7 +122,7 @@ async def test_no_check_raises_whatever_the_server_does(server):
 async def test_a_namespace_without_a_controller_manager_fails_after_the_limit(server):
     created = answer({"metadata": {"name": "atoll-verify-x", "uid": "u"}})
     missing = refuse(404, "not found")
-    server.answers(missing, answer({"items": []}), missing, created, missing)
+    server.answers(missing, answer({"items": []}), created, missing)
     async with MemberClient(server.kubeconfig()) as member:
         result, message = await check_namespaces(member, "x", NOW, seconds=0.5)
     assert result == "Failed"

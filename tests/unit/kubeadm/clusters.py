@@ -9,7 +9,7 @@ REF = ClusterRef(fleet="fleet", name="web--prod", id="c0ffee00")
 H1 = Node(name="h1", address="10.88.0.11", role=CONTROL_PLANE)
 H2 = Node(name="h2", address="10.88.0.12", role=WORKER)
 H3 = Node(name="h3", address="10.88.0.13", role=WORKER)
-SETTINGS = Settings(worker_hosts=1, source="bundlePath", bundle_path="/bundle", ignored=("SystemVerification",))
+SETTINGS = Settings(worker_hosts=1, bundle_path="/bundle", ignored=("SystemVerification",))
 
 
 def cluster(*nodes: Node, version: str = "v1.36.4", **fields) -> Cluster:

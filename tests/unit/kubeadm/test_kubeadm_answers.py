@@ -19,7 +19,7 @@ from atoll.providers.kubeadm.facts import (
     require_output,
 )
 from atoll.providers.kubeadm.networking import find_lost_routes
-from atoll.providers.kubeadm.observe import HostView, summarise_views
+from atoll.providers.kubeadm.observe import ClaimedHostView, summarise_views
 from atoll.providers.kubeadm.preflight import check_hop
 from atoll.providers.kubeadm.settings import parse_settings
 from atoll.providers.kubeadm.upgrading import describe_blockers
@@ -130,7 +130,7 @@ def summarise(*arguments) -> ObservedCluster:
     return summarise_views(*arguments, now=datetime(2026, 12, 1, tzinfo=UTC))
 
 
-def first(**fields) -> HostView:
+def first(**fields) -> ClaimedHostView:
     values = {
         "is_ours": True,
         "is_node": True,
@@ -140,12 +140,12 @@ def first(**fields) -> HostView:
         "cluster": RECORD,
         "operation": record(OperationType.CREATE, OperationState.SUCCEEDED),
     }
-    return HostView(node_name="h1", role="ControlPlane", **{**values, **fields})
+    return ClaimedHostView(node_name="h1", role="ControlPlane", **{**values, **fields})
 
 
-def worker(**fields) -> HostView:
+def worker(**fields) -> ClaimedHostView:
     values = {"is_ours": True, "is_node": True, "kubelet_version": "v1.35.8", "routes": H2_ROUTES}
-    return HostView(node_name="h2", role="Worker", **{**values, **fields})
+    return ClaimedHostView(node_name="h2", role="Worker", **{**values, **fields})
 
 
 def record(kind: OperationType, state: OperationState) -> OperationRecord:
@@ -162,17 +162,17 @@ def record(kind: OperationType, state: OperationState) -> OperationRecord:
 
 
 def test_a_cluster_is_absent_only_when_every_host_says_so() -> None:
-    nothing = HostView(node_name="h1", role="ControlPlane")
+    nothing = ClaimedHostView(node_name="h1", role="ControlPlane")
     assert summarise((), None, None).presence is Presence.ABSENT
-    assert summarise((nothing, HostView(node_name="h2", role="Worker")), None, None).presence is Presence.ABSENT
-    silent = HostView(node_name="h2", role="Worker", silent="host h2 cannot be reached")
+    assert summarise((nothing, ClaimedHostView(node_name="h2", role="Worker")), None, None).presence is Presence.ABSENT
+    silent = ClaimedHostView(node_name="h2", role="Worker", silent="host h2 cannot be reached")
     assert summarise((nothing, silent), None, None).presence is Presence.UNKNOWN
     assert summarise((nothing, silent), None, None).message == "host h2 cannot be reached"
     assert summarise((nothing, worker()), None, None).presence is Presence.PARTIAL
 
 
 def test_a_control_plane_that_cannot_be_asked_is_unknown() -> None:
-    seen = summarise((HostView(node_name="h1", role="ControlPlane", silent="cut"), worker()), None, None)
+    seen = summarise((ClaimedHostView(node_name="h1", role="ControlPlane", silent="cut"), worker()), None, None)
     assert (seen.presence, seen.message) == (Presence.UNKNOWN, "cut")
 
 
@@ -187,7 +187,7 @@ def test_a_half_upgraded_cluster_is_as_old_as_its_oldest_part() -> None:
     half = first(api_version="v1.36.4", kubelet_version="v1.36.4", operation=failed)
     seen = summarise((half, worker()), None, None)
     assert (seen.version, seen.drift) == ("v1.35.8", ())
-    unseen = summarise((half, HostView(node_name="h2", role="Worker", silent="cut")), None, None)
+    unseen = summarise((half, ClaimedHostView(node_name="h2", role="Worker", silent="cut")), None, None)
     assert (unseen.version, unseen.presence, unseen.message) == ("v1.35.8", Presence.PRESENT, "cut")
 
 
@@ -207,7 +207,7 @@ def test_during_an_operation_nothing_needs_repair() -> None:
 
 
 def test_a_claimed_host_that_is_no_node_and_a_strange_kubelet_are_drift() -> None:
-    extra = HostView(node_name="h3", role="Worker")
+    extra = ClaimedHostView(node_name="h3", role="Worker")
     seen = summarise((first(), worker(kubelet_version="v1.35.9"), extra), None, None)
     assert seen.drift == (
         "host h3 is claimed and is no node yet: a change lets it join",
@@ -218,7 +218,7 @@ def test_a_claimed_host_that_is_no_node_and_a_strange_kubelet_are_drift() -> Non
 def test_progress_is_what_this_process_knows_while_it_works() -> None:
     todo = operation(OperationType.DELETE)
     told = record(OperationType.DELETE, OperationState.RUNNING)
-    seen = summarise((HostView(node_name="h1", role="ControlPlane"),), todo, told)
+    seen = summarise((ClaimedHostView(node_name="h1", role="ControlPlane"),), todo, told)
     assert seen.operation is not None
     assert (seen.presence, seen.operation.state) == (Presence.PARTIAL, OperationState.RUNNING)
 
@@ -267,10 +267,8 @@ def test_the_block_is_read_as_people_write_it() -> None:
         "ignorePreflightErrors": [{"name": "Swap", "reason": "known"}],
     }
     assert parse_settings(block) == Settings(
-        control_plane_hosts=1,
         worker_hosts=2,
         control_plane_endpoint="api.example.test:443",
-        source="bundlePath",
         bundle_path="/srv/bundle",
         manifests="net",
         config="conf",

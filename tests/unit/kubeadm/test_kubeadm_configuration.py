@@ -50,7 +50,7 @@ def test_without_workers_the_control_plane_runs_everything() -> None:
 
 
 def test_nothing_is_ignored_that_nobody_named() -> None:
-    strict = cluster(settings=Settings(source="bundlePath", bundle_path="/bundle"))
+    strict = cluster(settings=Settings(bundle_path="/bundle"))
     assert "ignorePreflightErrors" not in render_init(strict, TOKEN)
     assert "ignorePreflightErrors" not in render_documents(build_upgrade_configuration(strict))
     assert "ignorePreflightErrors" not in build_reset_configuration(())

@@ -21,9 +21,16 @@ def ask(child=DEV, **more):
     return Asking(child=child, needs=HostNeeds(pool="rack", **more))
 
 
-def choose(asking, hosts, judgements=None, *, of=None):
+def choose(asking, hosts, judgements=None, *, of=None, closed=None):
     judgements = {h.name: judged(h.name) for h in hosts} if judgements is None else judgements
-    return choose_hosts(asking, {"rack": of or pool("h1", "h2", "h3")}, hosts, judgements)
+    return choose_hosts(asking, {"rack": of or pool("h1", "h2", "h3")}, hosts, judgements, closed=closed or {})
+
+
+def test_a_closed_pool_gives_nothing_new_and_the_cluster_that_waits_is_told_why() -> None:
+    hosts = [host("h1"), host("h2")]
+    claims, standing = choose([ask()], hosts, closed={"rack": "HostPool rack is paused (disks are swapped)"})
+    assert claims == ()
+    assert standing[DEV.name].lacking == "HostPool rack is paused (disks are swapped)"
 
 
 def test_a_cluster_gets_all_its_hosts_or_none() -> None:
@@ -73,7 +80,7 @@ def test_a_claim_that_was_cut_short_is_completed() -> None:
 
 
 def test_a_missing_pool_is_told_with_the_remedy() -> None:
-    _, standing = choose_hosts([ask()], {}, [], {})
+    _, standing = choose_hosts([ask()], {}, [], {}, closed={})
     assert "no HostPool rack" in standing[DEV.name].lacking
 
 

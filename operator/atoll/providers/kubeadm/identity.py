@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import yaml
 
+from atoll.planes.kubeconfig import render_kubeconfig
+
 
 def rename_kubeconfig(text: str, name: str) -> str:
     """Return kubeadm's kubeconfig with the cluster's own name for its only context. Secret."""
     body = yaml.safe_load(text)
     cluster, user = body["clusters"][0]["cluster"], body["users"][0]["user"]
-    named = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": name, "cluster": cluster}],
-        "users": [{"name": "atoll", "user": user}],
-        "contexts": [{"name": name, "context": {"cluster": name, "user": "atoll"}}],
-        "current-context": name,
-    }
-    return yaml.safe_dump(named, sort_keys=False)
+    return render_kubeconfig(name, cluster, user)

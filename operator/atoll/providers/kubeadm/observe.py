@@ -26,7 +26,7 @@ MOVING: Final = frozenset({OperationState.RUNNING, OperationState.INTERRUPTED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HostView:
+class ClaimedHostView:
     """What one claimed host said."""
 
     node_name: str
@@ -48,13 +48,15 @@ class HostView:
 
 async def observe_hosts(
     cluster_id: str, claimed: Sequence[ClaimedHost], connect: Callable[[HostAccess], Host]
-) -> tuple[HostView, ...]:
+) -> tuple[ClaimedHostView, ...]:
     """Look at all hosts that a cluster has claimed, beside each other."""
     return tuple(await asyncio.gather(*(_observe_host(cluster_id, host, connect) for host in claimed)))
 
 
-async def _observe_host(cluster_id: str, claimed: ClaimedHost, connect: Callable[[HostAccess], Host]) -> HostView:
-    view = HostView(node_name=claimed.node_name, role=claimed.role)
+async def _observe_host(
+    cluster_id: str, claimed: ClaimedHost, connect: Callable[[HostAccess], Host]
+) -> ClaimedHostView:
+    view = ClaimedHostView(node_name=claimed.node_name, role=claimed.role)
     try:
         host = connect(claimed.access)
         if await _ask(host, facts.OWNER) != cluster_id:
@@ -67,7 +69,7 @@ async def _observe_host(cluster_id: str, claimed: ClaimedHost, connect: Callable
         return replace(view, silent=f"{claimed.node_name}: {error}")
 
 
-async def _observe_node(host: Host, view: HostView) -> HostView:
+async def _observe_node(host: Host, view: ClaimedHostView) -> ClaimedHostView:
     if await _ask(host, facts.MARK) is None:
         return view
     containerd, kubelet = (*await _ask(host, facts.SERVICES), False, False)[:2]
@@ -81,7 +83,7 @@ async def _observe_node(host: Host, view: HostView) -> HostView:
     )
 
 
-async def _observe_first(host: Host, view: HostView) -> HostView:
+async def _observe_first(host: Host, view: ClaimedHostView) -> ClaimedHostView:
     return replace(
         view,
         cluster=await _ask(host, facts.CLUSTER),
@@ -99,7 +101,7 @@ async def _ask(host: Host, fact: Fact[T]) -> T:
 
 
 def summarise_views(
-    views: Sequence[HostView], running: Operation | None, told: OperationRecord | None, *, now: datetime
+    views: Sequence[ClaimedHostView], running: Operation | None, told: OperationRecord | None, *, now: datetime
 ) -> ObservedCluster:
     """Put together what the hosts said.
 
@@ -139,7 +141,7 @@ def summarise_views(
     )
 
 
-def choose_version(views: Sequence[HostView], record: ClusterRecord) -> str:
+def choose_version(views: Sequence[ClaimedHostView], record: ClusterRecord) -> str:
     """Return the oldest version that runs anywhere: a cluster has come to a version when all of it has."""
     found = [text for view in views if view.is_node for text in (view.kubelet_version, view.api_version) if text]
     if any(view.silent for view in views):
@@ -148,7 +150,7 @@ def choose_version(views: Sequence[HostView], record: ClusterRecord) -> str:
     return str(min((Version.parse(text) for text in found), default=Version.parse(record.version)))
 
 
-def describe_missing(views: Sequence[HostView], record: ClusterRecord) -> str:
+def describe_missing(views: Sequence[ClaimedHostView], record: ClusterRecord) -> str:
     """Say what is down and can be started again; empty when nothing is."""
     missing = []
     for view in views:
@@ -165,7 +167,7 @@ def describe_missing(views: Sequence[HostView], record: ClusterRecord) -> str:
 
 
 def describe_drift(
-    views: Sequence[HostView], record: ClusterRecord, operation: OperationProgress | None, now: datetime
+    views: Sequence[ClaimedHostView], record: ClusterRecord, operation: OperationProgress | None, now: datetime
 ) -> tuple[str, ...]:
     """Say what differs from what the last operation left behind, and a change mends."""
     drift = [

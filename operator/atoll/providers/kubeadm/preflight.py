@@ -30,15 +30,11 @@ def check_hop(served: str, target: str) -> tuple[Finding, ...]:
     if not served or not target:
         return ()
     old, new = Version.parse(served), Version.parse(target)
-    if (old.major, old.minor) == (new.major, new.minor):
-        return (
-            () if old <= new else (_refuse_hop(f"{target} is older than {served}, which runs: kubeadm cannot go back"),)
-        )
-    if new.minor == old.minor + 1:
-        return ()
     if new < old:
         return (_refuse_hop(f"{target} is older than {served}, which runs: kubeadm cannot go back"),)
     ahead = new.minor - old.minor
+    if new.major == old.major and ahead in {0, 1}:
+        return ()
     return (_refuse_hop(f"{target} is {ahead} minors ahead of {served}: go through v1.{old.minor + 1} first"),)
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from .values import Settings
-
-SOURCES: Final = ("bundlePath", "packages", "image")
 
 
 def parse_settings(block: Mapping[str, Any]) -> Settings:
@@ -15,10 +13,8 @@ def parse_settings(block: Mapping[str, Any]) -> Settings:
     source = block.get("source") or {}
     network = block.get("podNetwork") or {}
     return Settings(
-        control_plane_hosts=int(block.get("controlPlaneHosts") or 1),
         worker_hosts=int(block.get("workerHosts") or 0),
         control_plane_endpoint=block.get("controlPlaneEndpoint") or "",
-        source=next((name for name in SOURCES if source.get(name) is not None), ""),
         bundle_path=source.get("bundlePath") or "",
         manifests=(network.get("manifestsRef") or {}).get("name", ""),
         config=(block.get("configRef") or {}).get("name", ""),

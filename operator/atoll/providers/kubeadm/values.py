@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from atoll.fleet.cluster import ClusterRef, OperationState, OperationType
+from atoll.fleet.hosts import Role
 
-CONTROL_PLANE: Final = "ControlPlane"
-WORKER: Final = "Worker"
+CONTROL_PLANE: Final = Role.CONTROL_PLANE.value
+WORKER: Final = Role.WORKER.value
 API_PORT: Final = 6443
 SMALLEST_NODE_PREFIX: Final = 28
 
@@ -19,12 +20,10 @@ SMALLEST_NODE_PREFIX: Final = 28
 class Settings:
     """The member's merged block `provider.kubeadm`, as far as it concerns the hosts."""
 
-    control_plane_hosts: int = 1
     worker_hosts: int = 0
     control_plane_endpoint: str = ""
-    source: str = ""
-    """bundlePath | packages | image; empty: not given, which means image."""
     bundle_path: str = ""
+    """Folder beside the operator that has the bundle; empty: another source, refused until there is one."""
     manifests: str = ""
     """Name of the ConfigMap with the pod network's manifests; empty: the bridge."""
     config: str = ""
