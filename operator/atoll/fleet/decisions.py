@@ -88,6 +88,29 @@ class Placement:
     """Pending (decided) | Placed (seen in the child) | Leaving | Refused (taken by somebody else)."""
     since: datetime | None = None
     reason: str = ""
+    rule: str = ""
+    """Code of the binding rule that it breaks now (`country`, `isolation`, …): it has to move; empty: none."""
+    mark: str = "placed"
+    """What its namespace says of itself (label PLACEMENT_LABEL): placed | leaving | released."""
+    access: bool = True
+    """Whether the tenant's people and accounts are let in; who moves keeps it until the old place is empty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """A tenant's namespaces that go from one cluster to another: made there first, then taken away here."""
+
+    tenant: str
+    environment: str
+    namespaces: tuple[str, ...]
+    """Full names."""
+    origin: str
+    """ChildCluster that is left."""
+    target: str
+    """ChildCluster that is gone to."""
+    rule: str
+    """Code of the binding rule that is broken at the origin."""
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +158,8 @@ class PlacementDecision:
 
     placements: tuple[Placement, ...] = ()
     unplaced: tuple[Unplaced, ...] = ()
+    moves: tuple[Move, ...] = ()
+    """Begun now or under way: both places stand in `placements`."""
     problems: tuple[Problem, ...] = ()
 
 

@@ -24,6 +24,15 @@ MEMBER_LABEL: Final = "atoll.dev/member"
 TENANT_LABEL: Final = "atoll.dev/tenant"
 ENVIRONMENT_LABEL: Final = "atoll.dev/environment"
 
+PLACEMENT_LABEL: Final = "atoll.dev/placement"
+"""On a tenant's namespace in a child: placed, leaving (its tenant moves away) or released (kept for its data alone)."""
+TENANT_UID: Final = "atoll.dev/tenant-uid"
+"""Annotation on a tenant's namespace: UID of the Tenant; a later one of the same name does not inherit it."""
+ADOPT: Final = "atoll.dev/adopt"
+"""On a Tenant: `<cluster>/<namespace>`, comma-separated: take over these namespaces, whoever left them."""
+RELEASE: Final = "atoll.dev/release"
+"""On a Tenant: `<cluster>/<namespace>`, comma-separated: let go of these, although they are not empty."""
+
 POOL_LABEL: Final = "atoll.dev/host-pool"
 
 FINALIZER: Final = "atoll.dev/finalizer"

@@ -20,6 +20,7 @@ from .choose import choose_clusters, read_domain
 from .demand import Opening, survey
 from .filter import Filter
 from .ledger import Ledger, read_quotas
+from .order import order_openings
 from .refusals import build_refusal, build_unplaced, list_nearest, list_relevant
 from .rules import show
 
@@ -35,7 +36,7 @@ def place(fleet: Fleet, candidates: tuple[Candidate, ...], now: datetime) -> Pla
         crowds[item[1]][read_domain(ledger, ledger.index[item[2]], spread[item[1]])] += 1
     placements = list(standing.kept)
     open_still: list[Opening] = []
-    for opening, need in _order_openings(ledger, standing.openings):
+    for opening, need in order_openings(ledger, standing.openings):
         name = opening.environment.meta.name
         picked = [] if opening.blocked else _pick(ledger, sieve, opening, need, crowds[name])
         for number in picked:
@@ -133,25 +134,6 @@ def _open_books(fleet: Fleet, candidates: Iterable[Candidate], kept: Iterable[Pl
         if candidate.cluster in fleet.views:
             ledger.spend(number, read_quotas(fleet, candidate.cluster, booked[candidate.cluster]))
     return ledger, sieve
-
-
-def _order_openings(ledger: Ledger, openings: tuple[Opening, ...]) -> list[tuple[Opening, Mapping[str, int]]]:
-    """Order by who has least choice, then by dominant share, the biggest first, then by name."""
-    totals = [sum(row[slot] for row in ledger.capacity if row[slot] > 0) for slot in range(len(ledger.resources))]
-
-    def share(need: Mapping[str, int]) -> float:
-        return max((amount / (totals[slot] or 1) for slot, amount in ledger.slots(need)), default=0.0)
-
-    found = []
-    for opening in openings:
-        need: Counter[str] = Counter()
-        for item in opening.asked.namespaces:
-            if item.name in opening.names:
-                need.update(to_thousandths(item.resources))
-        key = (not opening.only, -share(need), opening.tenant.meta.name, opening.asked.name, opening.only)
-        found.append((key, opening, need))
-    found.sort(key=lambda item: item[0])
-    return [(opening, dict(need)) for _, opening, need in found]
 
 
 def _pick(
