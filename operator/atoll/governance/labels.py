@@ -14,6 +14,7 @@ from atoll.fleet.decisions import Problem
 from atoll.fleet.spec import ClusterSet, Environment, Member, Regime, Tenant
 
 from .regimes import attested_regimes, effective_regimes
+from .sources import find_source
 
 REGIME_LABEL_PREFIX: Final = "governance.atoll.dev/"
 REGIME_MARK_PREFIX: Final = "regime.atoll.dev/"
@@ -30,7 +31,7 @@ def compile_labels(
 ) -> tuple[Mapping[str, str], tuple[Problem, ...]]:
     """Merge the labels for a cluster, or with environment and tenant for a namespace, and find contradictions.
 
-    A key that two regimes set differently is left out, with a problem that names both.
+    A key that two regimes set differently is left out, with a problem that names both and where they come from.
     """
     known = regimes or {}
     labels: dict[str, str] = {}
@@ -47,11 +48,11 @@ def compile_labels(
     for name in names:
         # The mark stands even where the Regime is missing: a deleted Regime must not set its namespaces free.
         labels[f"{REGIME_MARK_PREFIX}{name}"] = "true"
-        kind, owner, path = _blame(name, cluster_set, member, environment, tenant)
         regime = known.get(name)
         if regime is None:
-            message = f"{kind} {owner} {path} names Regime {name}, which does not exist. Create it, or remove the name."
-            problems.append(Problem(kind=kind, name=owner, path=path, reason=reasons.REGIME_MISSING, message=message))
+            source = find_source(name, cluster_set, member, environment, tenant)
+            message = f"{source} names Regime {name}, which does not exist. Create it, or remove the name."
+            problems.append(source.tell(reasons.REGIME_MISSING, message))
             continue
         for key, value in sorted(regime.labels.items()):
             if "/" in key:
@@ -60,13 +61,14 @@ def compile_labels(
             other, before = sources.setdefault(key, (name, value))
             if before != value:
                 conflicts.add(key)
+                first = find_source(other, cluster_set, member, environment, tenant)
+                second = find_source(name, cluster_set, member, environment, tenant)
+                blamed = min(first, second)
                 message = (
-                    f"Regimes {other} and {name} set the label {key} to `{before}` and `{value}`, and {kind} {owner} "
-                    f"brings both together. Give both the same value, or remove one of them from {path}."
+                    f"Regime {other} (from {first}) sets the label {key} to `{before}`, and Regime {name} (from "
+                    f"{second}) to `{value}`. Give both the same value, or remove one of them from {blamed.path}."
                 )
-                problems.append(
-                    Problem(kind=kind, name=owner, path=path, reason=reasons.LABEL_CONFLICT, message=message)
-                )
+                problems.append(blamed.tell(reasons.LABEL_CONFLICT, message))
     for key, (_, value) in sources.items():
         if key not in conflicts:
             labels[f"{REGIME_LABEL_PREFIX}{key}"] = value
@@ -98,24 +100,6 @@ def _written(
         yield "ClusterSet", owner, f"spec.clusters[{member.name}].labels", member.labels
     if environment is not None:
         yield "Environment", environment.meta.name, "spec.labels", environment.labels
-
-
-def _blame(
-    regime: str,
-    cluster_set: ClusterSet | None,
-    member: Member | None,
-    environment: Environment | None,
-    tenant: Tenant | None,
-) -> tuple[str, str, str]:
-    """Return kind, name and field of the narrowest source that names a regime: a fault there harms the fewest."""
-    if tenant is not None and regime in tenant.regimes:
-        return "Tenant", tenant.meta.name, "spec.regimes"
-    if environment is not None and regime in environment.regimes:
-        return "Environment", environment.meta.name, "spec.regimes"
-    owner = cluster_set.meta.name if cluster_set is not None else ""
-    if member is not None and regime in member.regimes:
-        return "ClusterSet", owner, f"spec.clusters[{member.name}].regimes"
-    return "ClusterSet", owner, "spec.regimes"
 
 
 def _refuse_key(kind: str, owner: str, path: str, key: str) -> Problem:

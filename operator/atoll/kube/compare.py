@@ -55,6 +55,8 @@ _DROPPED_MAPS: Final = frozenset(
     {"labels", "annotations", "matchLabels", "data", "binaryData", "nodeSelector", "hard", "limits", "requests"}
 )
 """Maps that a built-in kind drops when empty; other empty maps mean something (`podSelector: {}`: all pods)."""
+_ATOMIC_MAPS: Final = frozenset({"podSelector", "namespaceSelector", "objectSelector", "labelSelector", "selector"})
+"""Selectors of built-in kinds: one value, so a key that somebody added makes it another one."""
 _OWN_DEFINITION_DATA: Final = frozenset({"default", "enum", "example"})
 """Fields of a CRD schema that hold data, where false and 0 are values and not absence."""
 _IGNORED_METADATA: Final = frozenset(
@@ -108,6 +110,8 @@ class _Rules:
             if not self._reads_as_absent(path, wanted):
                 yield _show(path)
         elif isinstance(wanted, Mapping) and isinstance(observed, Mapping):
+            if self._builtin and path[-1] in _ATOMIC_MAPS and set(observed) - set(wanted):
+                yield _show(path)
             for key, value in wanted.items():
                 yield from self.compare((*path, str(key)), value, observed.get(key, _ABSENT))
         elif _is_list(wanted) and _is_list(observed):

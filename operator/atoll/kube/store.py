@@ -215,6 +215,20 @@ class Store:
             raise Unreachable(f"the token request for {namespace}/{service_account} was answered without a token")
         return str(status["token"]), str(status.get("expirationTimestamp", ""))
 
+    async def who_am_i(self) -> tuple[str, tuple[str, ...]]:
+        """Return the user name and the groups that the server takes us for."""
+        request = self._request(
+            "POST",
+            "/apis/authentication.k8s.io/v1/selfsubjectreviews",
+            headers=_JSON,
+            body={"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"},
+        )
+        status = (await self._write(request, tries=WRITE_TRIES)).get("status")
+        user = status.get("userInfo") if isinstance(status, dict) else None
+        if not isinstance(user, dict) or not isinstance(user.get("groups", []), list):
+            return "", ()
+        return str(user.get("username") or ""), tuple(str(group) for group in user.get("groups", []))
+
     async def raw_get(self, path: str) -> tuple[int, str]:
         """Ask for `/version`, `/readyz` and the like; return status and text, whatever they are."""
         response = await self._send(self._request("GET", path), tries=READ_TRIES, check=False)

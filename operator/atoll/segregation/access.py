@@ -9,7 +9,7 @@ from atoll.fleet.decisions import Placement
 from atoll.fleet.names import SYSTEM_NAMESPACE
 from atoll.fleet.spec import TenantMember
 
-from .metadata import ROLES, build_metadata
+from .metadata import ROLES, Labels, build_metadata
 from .roles import role_name
 
 _RBAC = "rbac.authorization.k8s.io"
@@ -20,26 +20,30 @@ def account_name(tenant: str, role: str) -> str:
     return f"{tenant}--{role}"
 
 
-def build_accounts(tenant: str) -> list[dict[str, Any]]:
+def build_accounts(tenant: str, labels: Labels | None = None) -> list[dict[str, Any]]:
     """Build a tenant's ServiceAccounts. They live beside Atoll, where no tenant can mint tokens for them."""
     return [
         {
             "apiVersion": "v1",
             "kind": "ServiceAccount",
-            "metadata": build_metadata(account_name(tenant, role), SYSTEM_NAMESPACE, tenant=tenant),
+            "metadata": build_metadata(account_name(tenant, role), SYSTEM_NAMESPACE, tenant=tenant, labels=labels),
             "automountServiceAccountToken": False,
         }
         for role in ROLES
     ]
 
 
-def build_bindings(placement: Placement, members: Iterable[TenantMember]) -> list[dict[str, Any]]:
+def build_bindings(
+    placement: Placement, members: Iterable[TenantMember], labels: Labels | None = None
+) -> list[dict[str, Any]]:
     """Build one binding per role in the namespace: to its members, and to the role's ServiceAccount."""
     members = tuple(members)
-    return [_build_binding(placement, role, [item for item in members if item.role == role]) for role in ROLES]
+    return [_build_binding(placement, role, [item for item in members if item.role == role], labels) for role in ROLES]
 
 
-def _build_binding(placement: Placement, role: str, members: list[TenantMember]) -> dict[str, Any]:
+def _build_binding(
+    placement: Placement, role: str, members: list[TenantMember], labels: Labels | None
+) -> dict[str, Any]:
     account = {
         "kind": "ServiceAccount",
         "name": account_name(placement.tenant, role),
@@ -52,7 +56,11 @@ def _build_binding(placement: Placement, role: str, members: list[TenantMember])
         "apiVersion": f"{_RBAC}/v1",
         "kind": "RoleBinding",
         "metadata": build_metadata(
-            role_name(role), placement.namespace, tenant=placement.tenant, environment=placement.environment
+            role_name(role),
+            placement.namespace,
+            tenant=placement.tenant,
+            environment=placement.environment,
+            labels=labels,
         ),
         "roleRef": {"apiGroup": _RBAC, "kind": "ClusterRole", "name": role_name(role)},
         "subjects": [account, *subjects],

@@ -8,17 +8,22 @@ from typing import Any, Final
 from atoll.fleet.decisions import Placement
 from atoll.fleet.values import Resources, format_quantity
 
-from .metadata import build_metadata
+from .metadata import Labels, build_metadata
 
 NAME: Final = "atoll"
 
 OBJECT_COUNTS: Final = (
     ("count/configmaps", 200),
     ("count/cronjobs.batch", 50),
+    ("count/daemonsets.apps", 50),
     ("count/deployments.apps", 100),
+    ("count/horizontalpodautoscalers.autoscaling", 100),
     ("count/ingresses.networking.k8s.io", 50),
     ("count/jobs.batch", 200),
     ("count/leases.coordination.k8s.io", 200),
+    ("count/poddisruptionbudgets.policy", 100),
+    ("count/replicasets.apps", 1500),
+    ("count/replicationcontrollers", 50),
     ("count/secrets", 200),
     ("count/serviceaccounts", 50),
     ("count/services", 100),
@@ -27,7 +32,10 @@ OBJECT_COUNTS: Final = (
     ("services.loadbalancers", 0),
     ("services.nodeports", 0),
 )
-"""Bounds on what fills etcd without using cpu or memory. Load balancers cost money, node ports cross borders: none."""
+"""Bounds on what fills etcd without using cpu or memory: one for each kind that a role may create, pods excepted.
+
+A Deployment keeps ten ReplicaSets by default. Load balancers cost money, node ports cross borders: none.
+"""
 
 _QUOTA_KEYS: Final = {
     "cpu": ("requests.cpu", "limits.cpu"),
@@ -42,7 +50,7 @@ _CPU = (Decimal("0.01"), Decimal("0.5"), Decimal("0.001"))
 _MEMORY = (Decimal(16 * _MEBIBYTE), Decimal(512 * _MEBIBYTE), Decimal(_MEBIBYTE))
 
 
-def build_quota(placement: Placement, resources: Resources) -> dict[str, Any]:
+def build_quota(placement: Placement, resources: Resources, labels: Labels | None = None) -> dict[str, Any]:
     """Build the quota. Storage that was not asked for is refused: nothing was counted for it when placing."""
     hard = {name: str(count) for name, count in OBJECT_COUNTS}
     amounts = {"storage": Decimal(0), **resources.amounts}
@@ -53,13 +61,13 @@ def build_quota(placement: Placement, resources: Resources) -> dict[str, Any]:
         "apiVersion": "v1",
         "kind": "ResourceQuota",
         "metadata": build_metadata(
-            NAME, placement.namespace, tenant=placement.tenant, environment=placement.environment
+            NAME, placement.namespace, tenant=placement.tenant, environment=placement.environment, labels=labels
         ),
         "spec": {"hard": dict(sorted(hard.items()))},
     }
 
 
-def build_limit_range(placement: Placement, resources: Resources) -> dict[str, Any]:
+def build_limit_range(placement: Placement, resources: Resources, labels: Labels | None = None) -> dict[str, Any]:
     """Build the defaults of a container: its even share of the quota, within what is sane, never above the quota.
 
     Limit and request are the same, because the quota bounds both by the same amount.
@@ -73,7 +81,7 @@ def build_limit_range(placement: Placement, resources: Resources) -> dict[str, A
         "apiVersion": "v1",
         "kind": "LimitRange",
         "metadata": build_metadata(
-            NAME, placement.namespace, tenant=placement.tenant, environment=placement.environment
+            NAME, placement.namespace, tenant=placement.tenant, environment=placement.environment, labels=labels
         ),
         "spec": {"limits": [{"type": "Container", "default": defaults, "defaultRequest": dict(defaults)}]},
     }

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from atoll.fleet.decisions import Placement
-from atoll.fleet.names import PROTECTED_ANNOTATION
+from atoll.fleet.names import PLACEMENT_LABEL, PROTECTED_ANNOTATION, TENANT_UID
 
-from .metadata import build_metadata
+from .metadata import Labels, build_metadata
 
-_POD_SECURITY: Final = "pod-security.kubernetes.io/enforce"
+POD_SECURITY_PREFIX: Final = "pod-security.kubernetes.io/"
 _OWN_DOMAINS: Final = ("kubernetes.io", "k8s.io", "atoll.dev")
 DEFAULT_POD_SECURITY: Final = "baseline"
 
 
-def build_namespace(placement: Placement, labels: Mapping[str, str], pod_security: str) -> dict[str, Any]:
+def build_namespace(placement: Placement, labels: Labels, pod_security: str, tenant_uid: str = "") -> dict[str, Any]:
     """Build the namespace; `labels` are compiled governance labels.
 
-    Labels under our own prefixes are protected by them, the copied ones by being listed in the annotation.
+    Labels under our own prefixes are protected by them, the copied ones by being listed in the annotation. The Tenant's
+    UID is left out where it is not known (offline).
     """
     level = pod_security or DEFAULT_POD_SECURITY
     copied = sorted(key for key in labels if not _is_own(key))
@@ -26,9 +26,17 @@ def build_namespace(placement: Placement, labels: Mapping[str, str], pod_securit
         placement.namespace,
         tenant=placement.tenant,
         environment=placement.environment,
-        labels={**labels, _POD_SECURITY: level},
+        labels={
+            **labels,
+            f"{POD_SECURITY_PREFIX}enforce": level,
+            # Said, because an old version set by somebody else would be laxer.
+            f"{POD_SECURITY_PREFIX}enforce-version": "latest",
+            PLACEMENT_LABEL: placement.mark,
+        },
     )
     metadata["annotations"] = {PROTECTED_ANNOTATION: ",".join(copied)}
+    if tenant_uid:
+        metadata["annotations"][TENANT_UID] = tenant_uid
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
 

@@ -2,7 +2,8 @@
 
 Rights go first: whatever grants access and is no longer wanted is deleted before anything is applied. What bounds a
 namespace (quota, limits, network policies) is only taken back where a quota is still wanted; a namespace that was
-orphaned, or that nobody asks for any more, keeps its bounds. A namespace goes only when it is named.
+orphaned, or that nobody asks for any more, keeps its bounds; flows into and out of it are rights, and go. A namespace
+goes only when it is named.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ from atoll.fleet.names import ENVIRONMENT_LABEL, MANAGED_BY, MANAGER, SYSTEM_NAM
 from atoll.fleet.observed import MemberView, ObjectKey
 from atoll.fleet.plan import ApplyMemberObject, ChildStep, DeleteMemberObject
 
+from .flows import FLOWS
+from .guards import OBJECTS_GUARD
 from .metadata import find_key
+from .wanted import LAST, ORDER
 
 _RIGHTS: Final = ("RoleBinding", "ServiceAccount")
 _BOUNDS: Final = ("LimitRange", "NetworkPolicy", "ResourceQuota")
-_ORDER: Final = {"Namespace": 0, "ClusterRole": 1}
+_POLICIES: Final = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
 _Covers = Callable[[Mapping[str, Any], Mapping[str, Any]], bool]
 
 
@@ -49,34 +53,37 @@ def plan_member_objects(
         if _place_of(key) not in taken and _label(body, TENANT_LABEL) not in frozen_tenants
     }
     bounded = {key[1] for key in mine if key[0] == "ResourceQuota"}
+    # Without it nobody knows who we are there, and the policies that stand, stay.
+    guarded = ("ValidatingAdmissionPolicy", "", OBJECTS_GUARD) in by_key
     deletes: list[tuple[tuple[int, ObjectKey], ChildStep]] = []
     applies: list[tuple[tuple[int, ObjectKey], ChildStep]] = []
     for key, body in view.objects.items():
         if key in by_key or _place_of(key) in taken or _label(body, TENANT_LABEL) in frozen_tenants:
             continue
-        reason = _why_delete(key, body, bounded, released)
+        reason = _why_delete(key, body, bounded, released, guarded=guarded)
         uid = (body.get("metadata") or {}).get("uid", "")
         if reason and uid:
             deletes.append(((0 if key[0] in _RIGHTS else 1, key), _delete(child_name, key, uid, reason)))
     for key, body in mine.items():
         observed = view.objects.get(key)
-        if observed is not None and covers(body, observed):
+        stuck = _why_make_anew(key[0], body, observed) if observed is not None else ""
+        if observed is not None and not stuck and covers(body, observed):
             continue
         reason = f"{_name(key)} is missing{_for(body)}"
         if observed is not None:
             reason = f"{_name(key)} differs from what is wanted{_for(body)}"
             uid = (observed.get("metadata") or {}).get("uid", "")
-            if key[0] == "RoleBinding" and observed.get("roleRef") != body["roleRef"] and uid:
-                # An API server never changes roleRef: the binding has to be made anew.
-                why = f"{_name(key)} binds another role{_for(body)}"
-                deletes.append(((0, key), _delete(child_name, key, uid, why)))
+            if stuck and uid:
+                deletes.append(((0, key), _delete(child_name, key, uid, f"{_name(key)} {stuck}{_for(body)}")))
         fresh = key[0] == "Namespace" and key[2] not in view.namespaces and bool(_label(body, TENANT_LABEL))
         step = ApplyMemberObject(child=child_name, body=body, reason=reason, must_be_new=fresh)
-        applies.append(((_ORDER.get(key[0], 2), key), step))
+        applies.append(((ORDER.get(key[0], LAST), key), step))
     return tuple(step for steps in (deletes, applies) for _, step in sorted(steps, key=lambda item: item[0]))
 
 
-def _why_delete(key: ObjectKey, body: Mapping[str, Any], bounded: set[str], released: frozenset[str]) -> str:
+def _why_delete(
+    key: ObjectKey, body: Mapping[str, Any], bounded: set[str], released: frozenset[str], *, guarded: bool
+) -> str:
     """Say why an object that is not wanted goes; empty when it stays."""
     kind, namespace, name = key
     if _label(body, MANAGED_BY) != MANAGER:
@@ -84,13 +91,33 @@ def _why_delete(key: ObjectKey, body: Mapping[str, Any], bounded: set[str], rele
     if kind == "Namespace":
         goes = name in released and bool(_label(body, TENANT_LABEL))
         return f"Namespace {name} was released{_for(body)}" if goes else ""
+    if kind in _POLICIES:
+        return f"{_name(key)} is no longer wanted" if guarded and name.startswith("atoll-") else ""
     ours = bool(_label(body, TENANT_LABEL)) or (kind == "ClusterRole" and name.startswith("atoll:"))
     if not ours:
         return ""
     if kind == "RoleBinding" or (kind == "ServiceAccount" and namespace == SYSTEM_NAMESPACE) or kind == "ClusterRole":
         return f"{_name(key)} grants access that is no longer wanted{_for(body)}"
+    if kind == "NetworkPolicy" and name == FLOWS:
+        return f"{_name(key)} lets in or out what is no longer agreed on{_for(body)}"
     if kind in _BOUNDS and namespace in bounded:
         return f"{_name(key)} is no longer wanted{_for(body)}"
+    return ""
+
+
+def _why_make_anew(kind: str, body: Mapping[str, Any], observed: Mapping[str, Any]) -> str:
+    """Say what no apply can put right; empty when one can."""
+    if kind == "RoleBinding" and observed.get("roleRef") != body["roleRef"]:
+        # An API server never changes roleRef.
+        return "binds another role"
+    if kind in _POLICIES:
+        # Into these lists everybody puts entries of their own, which an apply leaves where they are.
+        spec = observed.get("spec") or {}
+        actions = set(spec.get("validationActions") or ()) - set(body["spec"].get("validationActions", ()))
+        wanted = {entry["name"] for entry in body["spec"].get("matchConditions", ())}
+        conditions = {entry.get("name") for entry in spec.get("matchConditions") or ()} - wanted
+        if actions or conditions:
+            return "was made to look away"
     return ""
 
 

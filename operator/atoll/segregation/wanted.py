@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from atoll.fleet.decisions import Placement
 from atoll.fleet.observed import ChildCluster
 from atoll.fleet.snapshot import Fleet
 from atoll.fleet.spec import Tenant
-from atoll.fleet.values import Resources
+from atoll.fleet.values import Resources, Version
 
 from .access import build_accounts, build_bindings
-from .flows import build_network_policies
+from .flows import build_network_policies, find_flows
 from .limits import build_limit_range, build_quota
-from .metadata import find_key
+from .metadata import Labels, find_key, merge_labels
 from .namespace import DEFAULT_POD_SECURITY, build_namespace
+from .operators import Operators
 from .owner import build_owner, build_system_namespace
+from .policies import build_policies
 from .roles import build_cluster_roles
 
-_ORDER = {"Namespace": 0, "ClusterRole": 1}
+ORDER: Final[Mapping[str, int]] = {
+    "Namespace": 0,
+    "ClusterRole": 1,
+    "ValidatingAdmissionPolicy": 2,
+    "ValidatingAdmissionPolicyBinding": 3,
+}
+"""In which order kinds are applied; all others come last."""
+LAST: Final = len(ORDER)
 
 
 def wanted_objects(
@@ -28,16 +37,19 @@ def wanted_objects(
     placements: Iterable[Placement],
     hub_uid: str,
     *,
-    labels_for: Mapping[tuple[str, str], Mapping[str, str]],
+    labels_for: Mapping[tuple[str, str], Labels],
     pod_security_for: Mapping[tuple[str, str], str] | None = None,
     tenants: Mapping[str, Tenant] | None = None,
+    operators: Operators | None = None,
+    served: Version | None = None,
 ) -> tuple[Mapping[str, Any], ...]:
-    """Build every object that belongs into `child`: namespaces, cluster roles, then the rest, each sorted.
+    """Build every object that belongs into `child`: namespaces, roles, policies, then the rest, each sorted.
 
-    `labels_for` holds compiled governance labels by tenant and environment; `pod_security_for` the level where it is
-    not the default. A `Leaving` placement keeps what holds or bounds data, and no access. Of a tenant that is not
-    there, or cannot be read, nothing is known and nothing is built. `tenants` saves a search where many children are
-    planned in one go.
+    `labels_for` holds compiled governance labels by tenant and environment: they stand on everything that is made for
+    it. `pod_security_for` holds the level where it is not the default. A placement without access keeps what holds or
+    bounds data, and nothing else. Of a tenant that is not there, or cannot be read, nothing is known and nothing is
+    built. `tenants` saves a search where many children are planned in one go. `operators` says who Atoll is in the
+    child (None: not known yet), `served` the version of its API server (None: the one that it shall have).
     """
     levels = pod_security_for or {}
     mine = sorted(
@@ -47,24 +59,28 @@ def wanted_objects(
     if tenants is None:
         names = {item.tenant for item in mine}
         tenants = {item.meta.name: item for item in fleet.tenants if item.meta.name in names}
+    flows = find_flows(mine, tenants, child)
     bodies = [build_system_namespace(), build_owner(hub_uid, fleet.name, child), *build_cluster_roles()]
-    with_access: set[str] = set()
+    bodies += build_policies(served or child.version, operators)
+    labels_of_accounts: dict[str, list[Labels]] = {}
     for placement in mine:
         tenant = tenants.get(placement.tenant)
-        key = (placement.tenant, placement.environment)
-        if tenant is None or (placement.state == "Leaving" and key not in labels_for):
+        if tenant is None:
             continue
-        bodies.append(build_namespace(placement, labels_for.get(key, {}), levels.get(key, DEFAULT_POD_SECURITY)))
-        bodies += build_network_policies(placement)
+        key = (placement.tenant, placement.environment)
+        labels = labels_for.get(key, {})
+        level = levels.get(key, DEFAULT_POD_SECURITY)
+        bodies.append(build_namespace(placement, labels, level, tenant.meta.uid))
+        bodies += build_network_policies(placement, labels, flows)
         resources = _find_resources(tenant, placement)
         if resources is not None:
-            bodies += [build_quota(placement, resources), build_limit_range(placement, resources)]
-        if placement.state != "Leaving" and not tenant.meta.deleting:
-            bodies += build_bindings(placement, tenant.members)
-            with_access.add(placement.tenant)
-    for name in sorted(with_access):
-        bodies += build_accounts(name)
-    return tuple(sorted(bodies, key=lambda body: (_ORDER.get(body["kind"], 2), *find_key(body))))
+            bodies += [build_quota(placement, resources, labels), build_limit_range(placement, resources, labels)]
+        if placement.access:
+            bodies += build_bindings(placement, tenant.members, labels)
+            labels_of_accounts.setdefault(placement.tenant, []).append(labels)
+    for name, several in sorted(labels_of_accounts.items()):
+        bodies += build_accounts(name, merge_labels(several))
+    return tuple(sorted(bodies, key=lambda body: (ORDER.get(body["kind"], LAST), *find_key(body))))
 
 
 def _find_resources(tenant: Tenant, placement: Placement) -> Resources | None:

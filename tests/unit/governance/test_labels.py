@@ -112,10 +112,24 @@ def test_two_regimes_that_set_one_key_differently_are_refused_with_both_named() 
             name="pay",
             path="spec.regimes",
             reason="LabelConflict",
-            message="Regimes gdpr and pci set the label class to `personal` and `card`, and Tenant pay brings both "
-            "together. Give both the same value, or remove one of them from spec.regimes.",
+            message="Regime gdpr (from ClusterSet eu spec.regimes) sets the label class to `personal`, and Regime pci "
+            "(from Tenant pay spec.regimes) to `card`. Give both the same value, or remove one of them from "
+            "spec.regimes.",
         ),
     )
+
+
+def test_a_conflict_is_told_at_the_narrower_source_whichever_regime_comes_first() -> None:
+    _, (problem,) = compile_labels(
+        build_set(),
+        Member(name="a", regimes=("pci",)),
+        build_environment(regimes=("gdpr",)),
+        None,
+        build_regimes(gdpr={"class": "personal"}, pci={"class": "card"}),
+    )
+    assert (problem.kind, problem.name) == ("Environment", "prod")
+    assert "gdpr (from Environment prod spec.regimes)" in problem.message
+    assert "pci (from ClusterSet eu spec.clusters[a].regimes)" in problem.message
 
 
 def test_two_regimes_that_agree_are_no_conflict() -> None:
