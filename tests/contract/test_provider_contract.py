@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import yaml
 
 from atoll.errors import AtollError, Conflict
+from atoll.fleet.authentication import digest_authentication
 from atoll.ports import (
     ObservedCluster,
     Operation,
@@ -150,6 +153,37 @@ async def test_an_unknown_version_is_found_before_anything_moves(kit: Kit, provi
     assert (await provider.observe(unknown.ref)).presence is Presence.ABSENT
     known = set(await provider.versions())
     assert not known or {kit.old, kit.new} <= known
+
+
+async def test_authentication_is_carried_out_at_the_same_version_and_kept_by_who_was_not_told(
+    kit: Kit, provider: Provider
+) -> None:
+    """The issuer needs not be there: what a cluster is told holds at once, or as soon as its issuer answers."""
+    if not kit.info.sets_authentication:
+        pytest.skip("this provider cannot: a ClusterSet that asks for it is refused")
+    first = {"oidc": {"issuerURL": "https://127.0.0.1:1", "clientID": "one", "usernameClaim": "sub"}}
+    second = {"oidc": {**first["oidc"], "clientID": "two", "groupsClaim": "groups"}}
+    assert digest_authentication(first) != digest_authentication(second)
+    plain = kit.wanted(kit.new, "c1")
+
+    async def carry_out(kind: OperationType, number: int, authentication: Mapping[str, Any] | None) -> ObservedCluster:
+        todo = operation(kind, kit.new, from_version=kit.new, number=number)
+        return await finish(kit, provider, replace(plain, authentication=authentication), todo)
+
+    for number, (kind, told, expected) in enumerate(
+        [
+            (OperationType.CREATE, first, first),
+            (OperationType.CHANGE, second, second),
+            (OperationType.CHANGE, None, second),
+            (OperationType.REPAIR, first, second),
+            (OperationType.CHANGE, {}, {}),
+            (OperationType.CHANGE, first, first),
+        ]
+    ):
+        seen = await carry_out(kind, number, told)
+        assert seen.operation is not None
+        assert seen.operation.state is OperationState.SUCCEEDED, seen.operation.message
+        assert (seen.authentication, seen.drift) == (digest_authentication(expected), ()), (kind, number)
 
 
 async def test_two_clusters_are_made_at_once(kit: Kit, provider: Provider) -> None:

@@ -61,15 +61,16 @@ def build_child(
 def build_labels(
     cluster_set: ClusterSet, member: Member | None, member_name: str, governance: Mapping[str, str]
 ) -> dict[str, str]:
-    """Build what selectors read: governance labels, the member's own, and where it stands."""
-    own = dict(member.labels) if member is not None else {}
+    """Build what selectors read: `governance` (labels of set and member, marks of attested regimes), and the place.
+
+    A member's labels come with `governance` alone: what that refused, such as a forged mark of a regime, stays out.
+    """
     place = {}
     if member is not None:
         place = {key: value for key, value in (("region", member.region), ("country", member.country)) if value}
     return {
         **place,
         **governance,
-        **own,
         **MANAGED_LABELS,
         SET_LABEL: cluster_set.meta.name,
         MEMBER_LABEL: member_name,

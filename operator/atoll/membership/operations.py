@@ -6,10 +6,12 @@ is started again under the same id as often as it takes. So a crash anywhere rep
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
+from atoll.fleet.authentication import is_to_change
 from atoll.fleet.cluster import Operation, OperationState, OperationType, Presence, ProviderInfo
 from atoll.fleet.decisions import RETURN_MARK
 from atoll.fleet.observed import ChildCluster, ChildView, OperationStatus
@@ -37,18 +39,28 @@ class Work:
     lost: str = ""
     """The cluster was there, is gone, and we did not remove it: what to do."""
     wake: datetime | None = None
+    held: bool = False
+    """It needs an operation that may not begin yet: what it is until then is not to be verified."""
     blocked: bool = False
     """Its provider says what is in the way, in `reason`: a person has to mend that first."""
     reason: str = ""
 
 
 def plan_work(
-    child: ChildCluster, view: ChildView | None, info: ProviderInfo, now: datetime, *, may_begin: bool, orphan: bool
+    child: ChildCluster,
+    view: ChildView | None,
+    info: ProviderInfo,
+    now: datetime,
+    *,
+    may_begin: bool,
+    orphan: bool,
+    authentication: Mapping[str, Any] | None = None,
 ) -> Work:
     """Decide the next long work of one child.
 
     `may_begin`: False while the set is paused or something before this step (revoking tenants' access) is unfinished.
     `orphan`: the child is being deleted and its cluster is to be left running.
+    `authentication`: how people shall log in; None: the child has not been told yet.
     """
     if view is None or view.cluster.presence is Presence.UNKNOWN:
         # Not looked at yet, or cannot be asked: keep what stands there, begin nothing.
@@ -56,7 +68,7 @@ def plan_work(
     current = child.operation
     if current is not None and not current.failed:
         return _follow(child, current, view, orphan=orphan)
-    need = _need(child, view, info, orphan=orphan) or _unfinished(child, view, info, current)
+    need = _need(child, view, info, authentication, orphan=orphan) or _unfinished(child, view, info, current)
     if need is None:
         kept = current if current is not None and _still_matters(current, child, view) else None
         return Work(operation=kept, gone=view.cluster.presence is Presence.ABSENT, lost=_lost(child, view))
@@ -66,7 +78,7 @@ def plan_work(
         if retry is None or now < retry:
             return Work(operation=current, wake=retry, reason=current.message)
     if not may_begin:
-        return Work(operation=current, reason=reason)
+        return Work(operation=current, held=True, reason=reason)
     intent = OperationStatus(
         id=f"{kind.lower()}-{now:%Y%m%dt%H%M%S}-{child.id[:8]}",
         type=kind,
@@ -127,7 +139,12 @@ def _follow(child: ChildCluster, current: OperationStatus, view: ChildView, *, o
 
 
 def _need(
-    child: ChildCluster, view: ChildView, info: ProviderInfo, *, orphan: bool
+    child: ChildCluster,
+    view: ChildView,
+    info: ProviderInfo,
+    authentication: Mapping[str, Any] | None,
+    *,
+    orphan: bool,
 ) -> tuple[OperationType, str, str] | None:
     """Say which operation would bring the cluster to what the child's spec says: (type, to version, reason)."""
     cluster = view.cluster
@@ -151,6 +168,10 @@ def _need(
         return OperationType.REPAIR, version, cluster.needs_repair
     if cluster.drift:
         return OperationType.CHANGE, version, cluster.drift[0]
+    # Compared only while a rollout moves the child: a later Atoll may write the same wish in other words.
+    moving = child.revision != child.done_revision and info.upgrades
+    if moving and authentication is not None and is_to_change(authentication, cluster.authentication):
+        return OperationType.CHANGE, version, "changing how people log in (spec.authentication)"
     return None
 
 

@@ -17,7 +17,7 @@ from .binaries import ETCDCTL, ETCDUTL
 from .commands import find_tag
 from .etcd import Etcd, describe_loss, restore_snapshot, take_snapshot
 from .steering import MARKED
-from .steps import STOP_LIMIT_SECONDS, start_api_server, stop_role, wait_api_server_ready
+from .steps import STOP_LIMIT_SECONDS, start_api_server, stop_role, wait_api_server_ready, write_authentication
 from .values import Role, RunningProcess, Wanted
 from .work import Work
 
@@ -34,6 +34,7 @@ async def save_snapshot(work: Work) -> None:
         operation_id=work.operation.id,
         version=state.spec.version,
     )
+    snapshot = replace(snapshot, authentication=state.spec.authentication)
     work.save(replace(state, snapshot=snapshot))
     for path in sorted(work.layout.snapshots.iterdir()):
         if path != work.layout.snapshot(snapshot.id):
@@ -63,6 +64,7 @@ async def start_new_api_server(work: Work) -> None:
         # Without steering the two would take calls from each other, and the new one might never become ready.
         await work.processes.stop(old[:1], limit_seconds=STOP_LIMIT_SECONDS)
     command = work.command(Role.API_SERVER, target)
+    write_authentication(work, target)
     try:
         process = new[0] if new else await work.processes.start(Role.API_SERVER, command, MARKED)
         work.processes.record(process)
@@ -95,6 +97,10 @@ async def stop_old_api_server(work: Work) -> None:
     await work.processes.stop(others, limit_seconds=STOP_LIMIT_SECONDS)
     if new:
         work.effects.steer(new[0], work.state().ports.api, clients=0, probes=0)
+    text = work.state().spec.authentication
+    for path in sorted(work.layout.pki.glob("authentication-*.json")):
+        if not text or path != work.layout.authentication(text):
+            work.effects.remove_tree(path)
 
 
 async def check_revert(work: Work) -> None:
@@ -142,7 +148,9 @@ async def swap_data(work: Work) -> None:
             work.effects.rename(layout.etcd, layout.root / f"etcd.replaced-{operation_id}")
         work.effects.rename(restored, layout.etcd)
     state = work.state()
-    work.save(replace(state, spec=replace(state.spec, version=work.spec.version), wanted=Wanted.RUNNING))
+    before = state.snapshot.authentication if state.snapshot is not None else state.spec.authentication
+    spec = replace(state.spec, version=work.spec.version, authentication=before)
+    work.save(replace(state, spec=spec, wanted=Wanted.RUNNING))
 
 
 async def forget_snapshot(work: Work) -> None:

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Final
 
+from atoll.fleet.authentication import OWN_ISSUER
+
 from . import pki
 from .layout import Layout
 from .values import PlaneSpec, PlaneState, Ports, Role
@@ -41,6 +43,9 @@ rules:
 - {level: Metadata}
 """
 """Who did what to which object; no bodies, hence no secrets."""
+
+
+AUTHENTICATION_FLAG: Final = "--authentication-config="
 
 
 def etcd_url(port: int) -> str:
@@ -95,6 +100,7 @@ def build_api_server_command(program: Path, layout: Layout, state: PlaneState) -
         if spec.audit_log
         else ()
     )
+    login = (f"{AUTHENTICATION_FLAG}{layout.authentication(spec.authentication)}",) if spec.authentication else ()
     settings = (
         "--bind-address=127.0.0.1",
         "--advertise-address=127.0.0.1",
@@ -107,7 +113,7 @@ def build_api_server_command(program: Path, layout: Layout, state: PlaneState) -
         f"--etcd-cafile={layout.authority(pki.ETCD_AUTHORITY)}",
         f"--etcd-certfile={layout.identity(pki.API_SERVER_TO_ETCD)}",
         f"--etcd-keyfile={layout.identity(pki.API_SERVER_TO_ETCD)}",
-        "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+        f"--service-account-issuer={OWN_ISSUER}",
         f"--service-account-key-file={layout.identity(pki.SERVICE_ACCOUNT)}",
         f"--service-account-signing-key-file={layout.identity(pki.SERVICE_ACCOUNT)}",
         f"--service-cluster-ip-range={spec.service_cidr}",
@@ -121,6 +127,7 @@ def build_api_server_command(program: Path, layout: Layout, state: PlaneState) -
         # Watches are told to end when the server ends; without this they hold it until its limit.
         "--shutdown-watch-termination-grace-period=2s",
         *audit,
+        *login,
         *spec.api_args,
     )
     return (str(program), *settings, tag_flag(layout, Role.API_SERVER, build_tag(spec.version, settings)))
@@ -174,6 +181,12 @@ def parse_role(layout: Layout, argv: Sequence[str]) -> tuple[Role, str] | None:
             if role is not Role.ETCD and argument.startswith(start):
                 return role, argument.removeprefix(start)
     return None
+
+
+def find_authentication(argv: Sequence[str]) -> Path | None:
+    """Return the file in which an API server was told how people log in; None when it trusts no issuer."""
+    found = (argument for argument in argv if argument.startswith(AUTHENTICATION_FLAG))
+    return next((Path(argument.removeprefix(AUTHENTICATION_FLAG)) for argument in found), None)
 
 
 def find_tag(argv: Sequence[str]) -> str:

@@ -56,6 +56,8 @@ def parse_plane(text: bytes, where: str) -> PlaneState:
                 service_cidr=body["service_cidr"],
                 audit_log=body["audit_log"],
                 api_args=tuple(body["api_args"]),
+                # Planes of an earlier Atoll have none.
+                authentication=body.get("authentication", ""),
             ),
             ports=Ports(**body["ports"]),
             wanted=Wanted(body["wanted"]),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from atoll.errors import BadInput
+from atoll.fleet.authentication import digest_file
 
 from .values import Role
 
@@ -69,6 +70,10 @@ class Layout:
     def controller_manager_kubeconfig(self) -> Path:
         """How the controller manager reaches the API server."""
         return self.pki / "controller-manager.kubeconfig"
+
+    def authentication(self, text: str) -> Path:
+        """How people log in, named by what it says: two API servers beside each other may be told different things."""
+        return self.pki / f"authentication-{digest_file(text)[:12]}.json"
 
     def log(self, role: Role) -> Path:
         """Standard output and error of a process."""

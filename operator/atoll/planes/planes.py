@@ -10,11 +10,13 @@ from types import MappingProxyType
 from typing import Final
 
 from atoll.errors import Refused, Unreachable
+from atoll.fleet.authentication import digest_file
 from atoll.ports import Clock, Operation, OperationType, RevertPoint
 
 from . import pki
 from .binaries import Binaries
 from .change import stop_everything
+from .commands import find_authentication
 from .effects import Effects
 from .health import Health, observe_health
 from .kubeconfig import build_kubeconfig
@@ -24,7 +26,7 @@ from .operations import run_steps
 from .processes import Processes, find_processes
 from .steering import UNMARKED
 from .steps import remove_folder
-from .store import list_plane_ids, read_journal, read_plane, write_plane
+from .store import list_plane_ids, read_journal, read_plane, read_text, write_plane
 from .values import ObservedPlane, PlaneSpec, PlaneState, Role, RunningProcess, Snapshot, Wanted
 from .work import Work
 
@@ -87,6 +89,7 @@ class Planes:
             self._effects.reap(process.pid)
         roles = {process.role for process in processes}
         health = await observe_served(layout, state, roles)
+        authentication, drift = observe_authentication(layout, state, processes)
         return ObservedPlane(
             id=plane_id,
             exists=True,
@@ -100,11 +103,16 @@ class Planes:
             locked=locked,
             revert_point=describe_revert_point(layout, state.snapshot),
             certificates_expire_time=pki.read_expire_time(layout, state.spec),
+            authentication=authentication,
+            drift=drift,
         )
 
-    async def run_operation(self, plane_id: str, spec: PlaneSpec, operation: Operation) -> None:
+    async def run_operation(
+        self, plane_id: str, spec: PlaneSpec, operation: Operation, *, keeps_authentication: bool = False
+    ) -> None:
         """Run or resume an operation to its end; a finished one of the same id is left alone.
 
+        `keeps_authentication`: a change leaves how people log in as it is, whatever `spec` says.
         Raises Conflict while somebody else works on the plane, and whatever stopped the operation (the journal has it
         too).
         """
@@ -112,7 +120,8 @@ class Planes:
         if operation.type is OperationType.DELETE and not layout.root.exists():
             return
         async with hold_lock(layout.lock, f"plane {plane_id}"):
-            await run_steps(self._work(layout, spec, operation))
+            work = self._work(layout, spec, operation)
+            await run_steps(replace(work, keeps_authentication=keeps_authentication))
 
     def kubeconfig(self, plane_id: str) -> str:
         """Return a kubeconfig of Atoll's own identity that needs no other file. Secret."""
@@ -203,6 +212,23 @@ async def observe_served(layout: Layout, state: PlaneState, roles: set[Role]) ->
         return Health(version="", ready=False, message=str(error))
     except OSError as error:
         return Health(version="", ready=False, message=f"certificates cannot be read: {error}")
+
+
+def observe_authentication(
+    layout: Layout, state: PlaneState, processes: tuple[RunningProcess, ...]
+) -> tuple[str, tuple[str, ...]]:
+    """See by which file the API server knows people: its digest, and whether it is still what we have written."""
+    servers = [process for process in processes if process.role is Role.API_SERVER]
+    wanted = state.spec.authentication
+    path = find_authentication(servers[-1].argv) if servers else layout.authentication(wanted) if wanted else None
+    if path is None:
+        return "", ()
+    found = read_text(path)
+    digest = digest_file(found.decode(errors="replace")) if found is not None else ""
+    if wanted and path == layout.authentication(wanted) and digest != digest_file(wanted):
+        done = "is gone" if found is None else "was changed by hand"
+        return digest, (f"{path} {done}: a change writes it again",)
+    return digest, ()
 
 
 def describe_revert_point(layout: Layout, snapshot: Snapshot | None) -> RevertPoint | None:

@@ -88,6 +88,17 @@ async def issue_certificates(work: Work) -> None:
     for path, content in files:
         if not path.exists() or path.read_bytes() != content:
             work.effects.write_file(path, content)
+    write_authentication(work, state)
+
+
+def write_authentication(work: Work, state: PlaneState) -> None:
+    """Write the file by which an API server of a plane in this state knows people; one that runs sees a new text."""
+    text = state.spec.authentication
+    if not text:
+        return
+    path = work.layout.authentication(text)
+    if not path.exists() or path.read_bytes() != text.encode():
+        work.effects.write_file(path, text.encode())
 
 
 async def want_running(work: Work) -> None:

@@ -38,6 +38,8 @@ class PlaneSpec:
     audit_log: bool = False
     api_args: tuple[str, ...] = ()
     """Further flags of kube-apiserver, each `--flag=value`."""
+    authentication: str = ""
+    """How people log in: the text of the API server's AuthenticationConfiguration; empty: no issuer is trusted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,8 @@ class Snapshot:
     taken_time: datetime
     revision: int
     total_keys: int
+    authentication: str = ""
+    """How people logged in then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +141,10 @@ class ObservedPlane:
     """Somebody is working on it now."""
     revert_point: RevertPoint | None = None
     certificates_expire_time: datetime | None = None
+    authentication: str = ""
+    """Digest of the AuthenticationConfiguration that the API server works by; empty: it trusts no issuer."""
+    drift: tuple[str, ...] = ()
+    """What of the plane's files was changed behind our back, one sentence each."""
 
     @property
     def endpoint(self) -> str:

@@ -30,6 +30,8 @@ class Work:
     effects: Effects
     clock: Clock
     processes: Processes
+    keeps_authentication: bool = False
+    """True: whoever asks knows nothing of how people shall log in, and the plane keeps what it has."""
 
     def state(self) -> PlaneState:
         """Read what the plane is now."""
@@ -45,12 +47,14 @@ class Work:
     def target(self) -> PlaneState:
         """Return the plane as it will be: networks and ports never change."""
         state = self.state()
+        authentication = state.spec.authentication if self.keeps_authentication else self.spec.authentication
         spec = replace(
             state.spec,
             name=self.spec.name,
             version=self.spec.version,
             audit_log=self.spec.audit_log,
             api_args=self.spec.api_args,
+            authentication=authentication,
         )
         return replace(state, spec=spec)
 

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 from atoll.errors import Conflict, Refused, VersionUnavailable
+from atoll.fleet.authentication import digest_authentication
 from atoll.ports import (
     Clock,
     ClusterRef,
@@ -65,6 +66,8 @@ class FakeCluster:
     """Not empty: what is down."""
     revert_point: RevertPoint | None = None
     forgotten: bool = False
+    authentication: str = ""
+    """Digest of how people log in."""
 
 
 @dataclass(slots=True)
@@ -129,6 +132,7 @@ class FakeProvider:
             operation=operation,
             revert_point=cluster.revert_point,
             certificates_expire_time=cluster.created_time + CERTIFICATE_LIFE if present else None,
+            authentication=cluster.authentication if present else None,
         )
 
     async def start(self, wanted: WantedCluster, operation: Operation) -> None:
@@ -215,6 +219,8 @@ class FakeProvider:
     def _finish(self, wanted: WantedCluster, operation: Operation, progress: OperationProgress) -> None:
         clusters, now = self._world.clusters, self._clock.now()
         cluster = replace(clusters[wanted.ref.id], operation=progress, presence=Presence.PRESENT, broken="")
+        if wanted.authentication is not None and operation.type in {OperationType.CREATE, OperationType.CHANGE}:
+            cluster = replace(cluster, authentication=digest_authentication(wanted.authentication))
         match operation.type:
             case OperationType.DELETE:
                 del clusters[wanted.ref.id]

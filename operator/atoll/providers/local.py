@@ -11,6 +11,7 @@ import shutil
 from typing import Final
 
 from atoll.errors import AtollError, Conflict, VersionUnavailable
+from atoll.fleet.authentication import render_authentication
 from atoll.planes.binaries import find_all_programs
 from atoll.planes.operations import begin_journal
 from atoll.planes.planes import Planes
@@ -96,7 +97,8 @@ class LocalProvider:
                 f"operation {running.id} ({running.type}) of {wanted.ref.name} has not finished: wait for it"
             )
         spec = build_plane_spec(wanted, audit_log=self._audit_log)
-        task = asyncio.create_task(self._run(plane_id, spec, operation), name=f"{operation.type} {plane_id}")
+        run = self._run(plane_id, spec, operation, keeps=wanted.authentication is None)
+        task = asyncio.create_task(run, name=f"{operation.type} {plane_id}")
         self._tasks[plane_id] = (operation, task)
 
     async def kubeconfig(self, ref: ClusterRef) -> str:
@@ -115,10 +117,10 @@ class LocalProvider:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _run(self, plane_id: str, spec: PlaneSpec, operation: Operation) -> None:
+    async def _run(self, plane_id: str, spec: PlaneSpec, operation: Operation, *, keeps: bool) -> None:
         try:
             async with self._slots:
-                await self._planes.run_operation(plane_id, spec, operation)
+                await self._planes.run_operation(plane_id, spec, operation, keeps_authentication=keeps)
         except (AtollError, OSError) as error:
             # The journal has it; whoever observes will see it.
             logger.warning("%s of plane %s stopped: %s", operation.type, plane_id, error)
@@ -159,6 +161,7 @@ class LocalProvider:
 
 def build_plane_spec(wanted: WantedCluster, *, audit_log: bool) -> PlaneSpec:
     """Return the plane that a cluster asks for."""
+    told = wanted.authentication or {}
     return PlaneSpec(
         id=wanted.ref.id,
         name=wanted.ref.name,
@@ -166,6 +169,7 @@ def build_plane_spec(wanted: WantedCluster, *, audit_log: bool) -> PlaneSpec:
         pod_cidr=wanted.pod_cidr,
         service_cidr=wanted.service_cidr,
         audit_log=audit_log,
+        authentication=render_authentication(told) if told.get("oidc") else "",
     )
 
 
@@ -212,15 +216,20 @@ def summarise_plane(plane: ObservedPlane, running: Operation | None) -> Observed
         operation=operation,
         revert_point=plane.revert_point,
         certificates_expire_time=plane.certificates_expire_time,
+        drift=() if is_moving(operation) else plane.drift,
+        authentication=plane.authentication,
         message=plane.message,
     )
 
 
+def is_moving(operation: OperationProgress | None) -> bool:
+    """Say whether an operation has not come to its end."""
+    return operation is not None and operation.state in {OperationState.RUNNING, OperationState.INTERRUPTED}
+
+
 def describe_missing(plane: ObservedPlane, operation: OperationProgress | None) -> str:
     """Say which processes are dead; slow ones are not, and during an operation some are down on purpose."""
-    if operation is not None and operation.state in {OperationState.RUNNING, OperationState.INTERRUPTED}:
-        return ""
-    if not plane.missing:
+    if is_moving(operation) or not plane.missing:
         return ""
     names = ", ".join(role.value for role in Role if role in plane.missing)
     verb = "is" if len(plane.missing) == 1 else "are"

@@ -79,6 +79,7 @@ def _set_document(cluster_set: ClusterSet, regimes: tuple[Regime, ...]) -> dict[
             "version": str(cluster_set.version),
             "provider": cluster_set.provider.kind,
             "settings": thaw(cluster_set.provider.settings),
+            "authentication": thaw(cluster_set.authentication),
             "capabilities": sorted(set(cluster_set.capabilities)),
             "regimes": _regime_documents(set(cluster_set.regimes), regimes),
         }

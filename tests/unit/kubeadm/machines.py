@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from atoll.errors import Refused
+from atoll.fleet.authentication import digest_file
 from atoll.hosts.access import HostAccess
 from atoll.hosts.command import Command, Result
 from atoll.hosts.fake import FakeHost
@@ -94,6 +95,9 @@ class World:
     blocked: str = ""
     """What kubectl prints instead of draining."""
     machines: dict[str, Machine] = field(default_factory=dict)
+    silent_issuer: bool = False
+    taken: list[str] = field(default_factory=list)
+    """Texts by which the API server has known people, the newest last."""
 
     def add(self, name: str) -> Machine:
         self.machines[name] = Machine(world=self, name=name)
@@ -136,7 +140,9 @@ class Machine:
             return Result(code=0, out=files.get(arguments[0], ""))
         if "sha256sum" in script:
             content = files.get(arguments[0], "")
-            return Result(code=0, out=f"{abs(hash(content)):x}  {arguments[0]}\n" if content else "")
+            return Result(code=0, out=f"{digest_file(content)}  {arguments[0]}\n" if content else "")
+        if "last_config_info" in script:
+            return Result(code=0, out=f"{self._take()}\n")
         if 'for path in "$@"' in script:
             there = [path for path in arguments if any(self._is_at(file, path) for file in files)]
             return Result(code=0, out="".join(f"{path}\n" for path in there))
@@ -162,6 +168,13 @@ class Machine:
             return Result(code=1 if left else 0, err=f"still there: {left}")
         assert any(word in script for word in ("tasks", "iptables", "-type d")), script
         return Result(code=0)
+
+    def _take(self) -> str:
+        """Let the API server take the file that is there, if its issuer answers; return what it works by."""
+        text = self.host.files["/etc/kubernetes/atoll/authentication.json"]
+        if not self.world.silent_issuer or not json.loads(text)["jwt"]:
+            self.world.taken = [*self.world.taken, text] if self.world.taken[-1:] != [text] else self.world.taken
+        return digest_file(self.world.taken[-1])
 
     def _files(self) -> Mapping[str, str]:
         owner = {"/var/lib/atoll/owner.json": json.dumps({"clusterID": self.host.owner})} if self.host.owner else {}
@@ -286,6 +299,9 @@ class Machine:
         self.world.api_version = documents[1]["kubernetesVersion"]
         self.world.tokens.add(documents[0]["bootstrapTokens"][0]["token"])
         self.host.files["/etc/kubernetes/admin.conf"] = "admin"
+        for argument in documents[1]["apiServer"].get("extraArgs", ()):
+            if argument["name"] == "authentication-config":
+                self.world.taken = [self.host.files[argument["value"]]]
         self.host.files["/etc/kubernetes/pki/ca.crt"] = CERTIFICATE
         self._write_manifest()
         self._register(documents[0]["nodeRegistration"]["name"])

@@ -23,6 +23,7 @@ from atoll.providers.kubeadm.values import Settings
 
 from .clusters import H1, H2, SETTINGS, cluster
 
+PLAIN = build_cluster_configuration(cluster())["apiServer"]
 GOLDEN = Path(__file__).parent / "golden"
 TOKEN = "abcdef.0123456789abcdef"
 
@@ -92,7 +93,8 @@ def test_people_add_and_change_fields_and_named_arguments() -> None:
     made = build_cluster_configuration(wanted)
     assert made["apiServer"] == {
         "certSANs": ["10.88.0.11"],
-        "extraArgs": [{"name": "request-timeout", "value": "5s"}],
+        "extraArgs": [*PLAIN["extraArgs"], {"name": "request-timeout", "value": "5s"}],
+        "extraVolumes": PLAIN["extraVolumes"],
     }
     assert made["controllerManager"]["extraArgs"] == [
         {"name": "node-cidr-mask-size", "value": "26"},
@@ -138,6 +140,31 @@ def test_our_own_fields_are_refused_with_the_field_and_what_to_do(kind: str, pat
     assert f"ConfigMap rig, key mine.yaml: {kind}.{path} is not yours to set" in message
     assert OWN_FIELDS[kind][path] in message
     assert caught.value.field == "spec.provider.kubeadm.configRef"
+
+
+@pytest.mark.parametrize(
+    ("server", "path"),
+    [
+        ("{extraArgs: [{name: authentication-config, value: /mine}]}", "extraArgs[authentication-config]"),
+        ("{extraArgs: [{name: v, value: '2'}, {name: oidc-issuer-url, value: x}]}", "extraArgs[oidc-issuer-url]"),
+        ("{extraVolumes: [{name: atoll-authentication, hostPath: /mine}]}", "extraVolumes[atoll-authentication]"),
+        ("{extraVolumes: [{name: mine, hostPath: /m, mountPath: /etc/kubernetes/atoll/}]}", "extraVolumes[mine]"),
+    ],
+)
+def test_how_people_log_in_is_said_at_the_cluster_set_alone(server: str, path: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        parse_overrides("rig", {"x": f"kind: ClusterConfiguration\napiServer: {server}\n"})
+    message = str(caught.value)
+    assert f"ClusterConfiguration.apiServer.{path} is not yours to set: set spec.authentication" in message
+
+
+def test_empty_lists_take_nothing_of_ours_away() -> None:
+    over = parse_overrides("rig", {"x": "kind: ClusterConfiguration\napiServer: {extraArgs: [], extraVolumes: []}\n"})
+    assert build_cluster_configuration(cluster(overrides=over))["apiServer"] == PLAIN
+
+
+def test_an_api_server_that_cannot_read_the_file_is_not_told_of_it() -> None:
+    assert build_cluster_configuration(cluster(version="v1.33.9"))["apiServer"] == {"certSANs": ["10.88.0.11"]}
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 import yaml
 
 from atoll.errors import Conflict, HostKeyMismatch, Refused, Unreachable
+from atoll.fleet.authentication import NOTHING, digest_authentication, render_authentication
 from atoll.hosts.access import HostAccess
 from atoll.ports import (
     ObservedCluster,
@@ -560,5 +562,81 @@ def test_what_stands_in_the_way_is_found_before_anything_moves(world: World) -> 
             await provider.start(wanted(world, OLD), back)
         with pytest.raises(Refused):
             await provider.kubeconfig(wanted(world, OLD).ref)
+
+    run_fast(story())
+
+
+ISSUER = {"oidc": {"issuerURL": "https://issuer.example.test", "clientID": "atoll"}}
+OTHER = {"oidc": {**ISSUER["oidc"], "issuerURL": "https://other.example.test"}}
+LOGIN_FILE = "/etc/kubernetes/atoll/authentication.json"
+
+
+async def settle(world: World, kind: OperationType, number: int, login: Mapping[str, Any] | None) -> ObservedCluster:
+    provider = provide(world)
+    want = replace(wanted(world, OLD), authentication=login)
+    seen = await finish(provider, want, todo(kind, OLD, OLD, number))
+    await provider.close()
+    return seen
+
+
+def test_how_people_log_in_is_written_before_init_and_changed_without_a_restart(world: World) -> None:
+    async def story() -> None:
+        made = await settle(world, OperationType.CREATE, 1, ISSUER)
+        assert (made.authentication, made.drift) == (digest_authentication(ISSUER), ())
+        assert world.machines["h1"].host.modes[LOGIN_FILE] == 0o600
+        assert LOGIN_FILE not in world.machines["h2"].host.files
+        for number, (login, expected) in enumerate([(OTHER, OTHER), (None, OTHER), ({}, {}), (ISSUER, ISSUER)], 2):
+            seen = await settle(world, OperationType.CHANGE, number, login)
+            assert (seen.authentication, seen.drift) == (digest_authentication(expected), ())
+            assert state_of(seen) == SETTLED
+
+    run_fast(story())
+    assert world.taken == [render_authentication(login) for login in (ISSUER, OTHER, {}, ISSUER)]
+    assert world.inits == 1
+
+
+def test_an_issuer_that_does_not_answer_makes_the_old_one_go_and_counts_when_it_comes(world: World) -> None:
+    async def story() -> None:
+        await settle(world, OperationType.CREATE, 1, ISSUER)
+        world.silent_issuer = True
+        seen = await settle(world, OperationType.CHANGE, 2, OTHER)
+        assert (state_of(seen), seen.authentication) == (SETTLED, digest_authentication(OTHER))
+        assert world.taken[-1] == NOTHING, "nobody is trusted until the new issuer answers"
+
+    run_fast(story())
+
+
+def test_a_login_file_changed_by_hand_is_seen_and_written_again(world: World) -> None:
+    async def story() -> None:
+        await settle(world, OperationType.CREATE, 1, ISSUER)
+        files = world.machines["h1"].host.files
+        files[LOGIN_FILE] = "{}"
+        provider = provide(world)
+        seen = await provider.observe(wanted(world, OLD).ref)
+        assert seen.drift == (f"{LOGIN_FILE} of h1 is gone or was changed by hand: a change writes it again",)
+        await provider.close()
+        files[LOGIN_FILE] = render_authentication({})
+        mended = await settle(world, OperationType.CHANGE, 2, None)
+        assert (mended.authentication, mended.drift) == (digest_authentication(ISSUER), ())
+
+    run_fast(story())
+
+
+def test_a_cluster_made_before_logins_says_that_it_cannot_and_else_goes_on(world: World) -> None:
+    async def story() -> None:
+        await settle(world, OperationType.CREATE, 1, {})
+        files = world.machines["h1"].host.files
+        record = json.loads(files["/var/lib/atoll/cluster.json"])
+        del record["authentication"], files[LOGIN_FILE]
+        files["/var/lib/atoll/cluster.json"] = json.dumps(record)
+
+        plain = await settle(world, OperationType.CHANGE, 2, {})
+        assert (state_of(plain), plain.authentication, plain.drift) == (SETTLED, "", ())
+        assert LOGIN_FILE not in files
+
+        refused = await settle(world, OperationType.CHANGE, 3, ISSUER)
+        assert refused.operation is not None
+        assert refused.operation.state is OperationState.FAILED
+        assert "make the cluster anew, or take spec.authentication out" in refused.operation.message
 
     run_fast(story())

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from atoll.fleet.authentication import digest_authentication
 from atoll.fleet.cluster import (
     ObservedCluster,
     OperationProgress,
@@ -74,6 +75,10 @@ CREATE, CHANGE, REVERT, REPAIR, DELETE = (
 )
 
 
+LOGIN = freeze({"oidc": {"issuerURL": "https://id.example", "clientID": "atoll"}})
+TOLD_LOGIN = child(revision="r2", rollout="s-1")
+
+
 def plan(subject: ChildCluster, view: ChildView | None, **more: Any) -> Work:
     return plan_work(subject, view, **{"info": LOCAL, "now": NOW, "may_begin": True, "orphan": False, **more})
 
@@ -117,6 +122,41 @@ def test_what_a_child_at_rest_needs(
     told = (planned.type, planned.from_version, planned.to_version) if planned is not None else None
     assert (told, work.start, work.finished) == (intent, False, None)
     assert plan(subject, view, may_begin=False).operation is None
+
+
+@pytest.mark.parametrize(
+    ("subject", "seen", "wanted", "changes"),
+    [
+        pytest.param(TOLD_LOGIN, "", LOGIN, True, id="told, and not there yet"),
+        pytest.param(TOLD_LOGIN, digest_authentication(LOGIN), LOGIN, False, id="there"),
+        pytest.param(TOLD_LOGIN, "0" * 64, freeze({}), True, id="no issuer is to be trusted any more"),
+        pytest.param(TOLD_LOGIN, "", freeze({}), False, id="no issuer is trusted"),
+        pytest.param(TOLD_LOGIN, "", None, False, id="told of something else"),
+        pytest.param(TOLD_LOGIN, None, LOGIN, False, id="nobody can tell"),
+        pytest.param(child(), "0" * 64, LOGIN, False, id="at rest: only drift counts, and the provider says that"),
+    ],
+)
+def test_how_people_log_in_is_changed_at_the_same_version(
+    subject: ChildCluster, seen: str | None, wanted: Any, changes: bool
+) -> None:
+    work = plan(subject, saw(authentication=seen), authentication=wanted)
+    told = (work.operation.type, work.operation.from_version, work.operation.to_version) if work.operation else None
+    assert told == ((CHANGE, "v1.35.8", "v1.35.8") if changes else None)
+    held = plan(subject, saw(authentication=seen), authentication=wanted, may_begin=False)
+    assert (held.operation, held.held) == (None, changes)
+
+
+def test_a_cluster_that_atoll_only_watches_is_not_told_how_people_log_in() -> None:
+    assert plan(TOLD_LOGIN, saw(authentication=""), info=WATCHED, authentication=LOGIN).operation is None
+
+
+def test_a_change_of_logins_that_failed_waits_for_another_rollout() -> None:
+    failed = operation(CHANGE, "v1.35.8", failed=True, rollout="s-1", message="no luck")
+    subject = replace(TOLD_LOGIN, operation=failed)
+    assert plan(subject, saw(authentication=""), authentication=LOGIN) == Work(operation=failed, reason="no luck")
+    again = plan(replace(subject, rollout="s-2"), saw(authentication=""), authentication=LOGIN).operation
+    assert again is not None
+    assert (again.type, again.rollout) == (CHANGE, "s-2")
 
 
 def test_an_intent_names_the_moment_the_child_and_the_rollout() -> None:

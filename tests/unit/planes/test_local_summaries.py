@@ -25,8 +25,15 @@ def state_of(plane: ObservedPlane, running: Operation | None) -> OperationState 
 
 def test_a_plane_in_order_is_present() -> None:
     assert summarise_plane(PLANE, None) == ObservedCluster(
-        presence=Presence.PRESENT, version="v1.35.8", endpoint="https://127.0.0.1:23000"
+        presence=Presence.PRESENT, version="v1.35.8", endpoint="https://127.0.0.1:23000", authentication=""
     )
+
+
+def test_a_file_changed_by_hand_is_drift_unless_an_operation_writes_it_now() -> None:
+    touched = replace(PLANE, authentication="d", drift=("it was changed by hand",))
+    seen = summarise_plane(touched, None)
+    assert (seen.authentication, seen.drift) == ("d", ("it was changed by hand",))
+    assert summarise_plane(touched, CHANGE).drift == ()
 
 
 def test_no_folder_is_absent_and_an_unfinished_create_or_delete_is_partial() -> None:

@@ -9,6 +9,7 @@ from atoll.planes.commands import (
     build_api_server_command,
     build_controller_manager_command,
     build_etcd_command,
+    find_authentication,
     find_tag,
     parse_role,
 )
@@ -47,6 +48,19 @@ def test_a_tag_changes_with_the_version_and_with_each_setting() -> None:
     )
     tags = [find_tag(build_api_server_command(Path("/x/kube-apiserver"), LAYOUT, state)) for state in states]
     assert len(set(tags)) == 4
+
+
+def test_a_plane_that_trusts_an_issuer_is_told_by_a_file_of_its_own_and_still_takes_nobody_without_a_name() -> None:
+    commands = [
+        build_api_server_command(Path("/x/kube-apiserver"), LAYOUT, replace(STATE, spec=spec))
+        for spec in (replace(SPEC, authentication="{}"), replace(SPEC, authentication="[]"))
+    ]
+    files = [find_authentication(command) for command in commands]
+    assert find_authentication(API_SERVER) is None
+    assert files == [LAYOUT.authentication("{}"), LAYOUT.authentication("[]")]
+    assert files[0] != files[1]
+    assert all("--anonymous-auth=false" in command for command in commands)
+    assert len({find_tag(command) for command in (*commands, API_SERVER)}) == 3
 
 
 def test_where_the_program_lies_does_not_change_the_tag() -> None:

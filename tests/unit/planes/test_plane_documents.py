@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,6 +37,7 @@ STATES = st.builds(
         service_cidr=st.text(),
         audit_log=st.booleans(),
         api_args=st.lists(st.text()).map(tuple),
+        authentication=st.text(),
     ),
     ports=st.builds(Ports, api=st.integers(), etcd=st.integers(), etcd_peer=st.integers()),
     wanted=st.sampled_from(Wanted),
@@ -59,6 +62,15 @@ JOURNALS = st.builds(
 @given(STATES)
 def test_a_plane_is_read_as_it_was_written(state: PlaneState) -> None:
     assert parse_plane(render_plane(state), "plane.json") == state
+
+
+def test_a_plane_of_an_earlier_atoll_trusts_no_issuer() -> None:
+    spec = PlaneSpec(id="c1", name="n", version="v1.35.8", pod_cidr="", service_cidr="", authentication="{}")
+    state = PlaneState(spec=spec, ports=Ports(api=1, etcd=2, etcd_peer=3), snapshot=SNAPSHOT)
+    body = json.loads(render_plane(state))
+    del body["authentication"], body["snapshot"]["authentication"]
+    old = parse_plane(json.dumps(body).encode(), "plane.json")
+    assert old == replace(state, spec=replace(spec, authentication=""))
 
 
 @given(JOURNALS)

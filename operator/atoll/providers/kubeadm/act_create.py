@@ -16,6 +16,7 @@ from atoll.hosts.command import Action, RemovePath
 from atoll.hosts.jobs import Host, JobState
 
 from . import facts, paths
+from .act_login import choose_authentication
 from .documents import build_record
 from .installing import (
     ETCD_PROGRAMS,
@@ -256,7 +257,8 @@ async def ready(work: Work, step: Step) -> None:
 async def record(work: Work, step: Step) -> None:
     """Write down what the cluster is now, and let go of the journals of older operations."""
     shares = {node.name: node.pod_cidr for node in await work.ask(work.first, facts.NODES)}
-    text = build_record(work.cluster, created=True, version=work.cluster.version, shares=shares)
+    login = choose_authentication(work.cluster, work.operation.type, await work.ask(work.first, facts.CLUSTER))
+    text = build_record(work.cluster, created=True, version=work.cluster.version, shares=shares, authentication=login)
 
     async def build(host: Host) -> Iterable[Action]:
         jobs = await work.ask(host, facts.list_folder(paths.JOBS))

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import yaml
 
-from .merge import API_VERSIONS, merge
-from .paths import CRI_SOCKET
+from .merge import API_VERSIONS, LOGIN_ARGUMENT, LOGIN_VOLUME, merge
+from .paths import AUTHENTICATION, CRI_SOCKET, LOGIN
 from .values import API_PORT, Cluster, Node, choose_node_prefix
 
 KUBEADM: Final = API_VERSIONS["ClusterConfiguration"]
@@ -46,12 +46,23 @@ def build_cluster_configuration(cluster: Cluster) -> Document:
             "serviceSubnet": cluster.service_cidr,
             "dnsDomain": "cluster.local",
         },
-        "apiServer": {"certSANs": [cluster.control_plane.address]},
+        "apiServer": {"certSANs": [cluster.control_plane.address], **build_login(cluster)},
     }
     prefix = choose_node_prefix(cluster.pod_cidr)
     if prefix != DEFAULT_NODE_PREFIX:
         own["controllerManager"] = {"extraArgs": [{"name": "node-cidr-mask-size", "value": str(prefix)}]}
     return merge(own, cluster.overrides.get("ClusterConfiguration", {}))
+
+
+def build_login(cluster: Cluster) -> Document:
+    """Return what lets the API server read how people log in; from the beginning, as adding it would mean a restart."""
+    if not cluster.reads_authentication:
+        return {}
+    volume = {"name": LOGIN_VOLUME, "hostPath": LOGIN, "mountPath": LOGIN, "readOnly": True}
+    return {
+        "extraArgs": [{"name": LOGIN_ARGUMENT, "value": AUTHENTICATION}],
+        "extraVolumes": [{**volume, "pathType": "DirectoryOrCreate"}],
+    }
 
 
 def build_init_configuration(cluster: Cluster, token: str = "") -> Document:

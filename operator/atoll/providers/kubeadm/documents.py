@@ -80,7 +80,9 @@ def parse_owner(text: str) -> str:
     return "" if body is None else str(body.get("clusterID", ""))
 
 
-def build_record(cluster: Cluster, *, created: bool, version: str, shares: dict[str, str]) -> ClusterRecord:
+def build_record(
+    cluster: Cluster, *, created: bool, version: str, shares: dict[str, str], authentication: str = ""
+) -> ClusterRecord:
     """Return cluster.json. `shares`: node → its share of the pods' network."""
     return ClusterRecord(
         id=cluster.ref.id,
@@ -92,6 +94,7 @@ def build_record(cluster: Cluster, *, created: bool, version: str, shares: dict[
         service_cidr=cluster.service_cidr,
         bridge=not cluster.settings.manifests,
         created=created,
+        authentication=authentication,
         nodes=tuple(
             NodeRecord(name=node.name, address=node.address, role=node.role, pod_cidr=shares.get(node.name, ""))
             for node in cluster.nodes

@@ -156,6 +156,22 @@ MODULE: Final[Fact[bool]] = Fact(
 )
 
 
+AUTHENTICATION: Final[Fact[str]] = Fact(
+    command=_shell('if test -e "$1"; then sha256sum -- "$1"; fi', paths.AUTHENTICATION, why="see how people log in"),
+    parse=lambda result: require_output(result).partition(" ")[0],
+)
+_TAKEN: Final = (
+    '"$@" --request-timeout=10s get --raw=/metrics | '
+    "sed -n 's/^apiserver_authentication_config_controller_last_config_info{.*hash=\"sha256:\\([0-9a-f]*\\)\".*/\\1/p'"
+)
+TAKEN: Final[Fact[str]] = Fact(
+    # An API server that does not answer, or tells no such thing, tells nothing here.
+    command=_shell(_TAKEN, *paths.KUBECTL, why="see by which file the API server knows people"),
+    parse=lambda result: result.out.strip(),
+)
+"""Digest of the file that the API server has taken; empty when it does not tell."""
+
+
 def parse_active(result: Result) -> tuple[bool, ...]:
     """Read the answers of `systemctl is-active a b …`, one per unit."""
     return tuple(line.strip() == "active" for line in result.out.splitlines() if line.strip())

@@ -64,6 +64,7 @@ async def gather_work(
             settings=settings,
             nodes=nodes,
             overrides=overrides,
+            authentication=wanted.authentication,
         ),
         operation=operation,
         hosts={host.node_name: connect(host.access) for host in claimed},

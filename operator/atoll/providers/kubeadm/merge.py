@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import yaml
 
 from atoll.errors import BadInput
+
+from .paths import LOGIN
 
 FIELD: Final = "spec.provider.kubeadm.configRef"
 
@@ -27,6 +29,11 @@ _NAMES: Final = "Atoll names clusters and nodes: take it out"
 _VERSION: Final = "set spec.version of the ClusterSet"
 _NETWORK: Final = "it comes from the fleet's address plan: set spec.network of the ClusterSet"
 _FOLDERS: Final = "Atoll looks after these files: take it out"
+_LOGIN: Final = "set spec.authentication of the ClusterSet"
+LOGIN_ARGUMENT: Final = "authentication-config"
+LOGIN_VOLUME: Final = "atoll-authentication"
+OLD_LOGIN: Final = "oidc-"
+"""How the older arguments begin that say the same; no API server starts with both."""
 OWN_FIELDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
     {
         "ClusterConfiguration": MappingProxyType(
@@ -78,7 +85,7 @@ def merge(own: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         mine = merged.get(key)
         if isinstance(mine, Mapping) and isinstance(value, Mapping):
             merged[key] = merge(mine, value)
-        elif _is_named(mine) and _is_named(value):
+        elif _is_named(mine) and (value == [] or _is_named(value)):
             names = {entry["name"] for entry in value}
             merged[key] = [*(entry for entry in mine or () if entry["name"] not in names), *value]
         else:
@@ -102,10 +109,30 @@ def _check_document(document: Any, where: str) -> str:
     version = document.get("apiVersion", API_VERSIONS[kind])
     if version != API_VERSIONS[kind]:
         raise _refuse(f"{where}: apiVersion of {kind} must be {API_VERSIONS[kind]} and not {version}")
+    for path in _find_login(document):
+        raise _refuse(f"{where}: {kind}.{path} is not yours to set: {_LOGIN}")
     for path, remedy in OWN_FIELDS[kind].items():
         if _has(document, path.split(".")):
             raise _refuse(f"{where}: {kind}.{path} is not yours to set: {remedy}")
     return kind
+
+
+def _find_login(document: Mapping[str, Any]) -> Sequence[str]:
+    """Return the paths of arguments and volumes by which an API server would know people otherwise."""
+    server = document.get("apiServer")
+    if not isinstance(server, Mapping):
+        return ()
+    arguments, volumes = server.get("extraArgs"), server.get("extraVolumes")
+    names = [str(entry["name"]) for entry in arguments] if _is_named(arguments) else []
+    taken = [name for name in names if name == LOGIN_ARGUMENT or name.startswith(OLD_LOGIN)]
+    return (
+        *(f"apiServer.extraArgs[{name}]" for name in taken),
+        *(
+            f"apiServer.extraVolumes[{entry['name']}]"
+            for entry in (volumes if _is_named(volumes) else ())
+            if entry["name"] == LOGIN_VOLUME or str(entry.get("mountPath", "")).rstrip("/") == LOGIN
+        ),
+    )
 
 
 def _has(document: Any, path: Sequence[str]) -> bool:
@@ -116,7 +143,7 @@ def _has(document: Any, path: Sequence[str]) -> bool:
     return True
 
 
-def _is_named(value: Any) -> bool:
+def _is_named(value: Any) -> TypeGuard[list[Mapping[str, Any]]]:
     return (
         isinstance(value, list)
         and bool(value)

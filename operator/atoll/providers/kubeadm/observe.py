@@ -9,13 +9,14 @@ from datetime import datetime
 from typing import Final
 
 from atoll.errors import AtollError, IdentityMismatch, Refused, Retryable
+from atoll.fleet.authentication import NOTHING_DIGEST, digest_file
 from atoll.fleet.cluster import ObservedCluster, Operation, OperationProgress, OperationState, OperationType, Presence
 from atoll.fleet.values import Version
 from atoll.hosts.access import HostAccess
 from atoll.hosts.command import Fact, T
 from atoll.hosts.jobs import Host
 
-from . import facts
+from . import facts, paths
 from .documents import build_progress
 from .networking import find_lost_routes
 from .renewing import Certificates, are_old
@@ -44,6 +45,8 @@ class ClaimedHostView:
     cluster: ClusterRecord | None = None
     operation: OperationRecord | None = None
     certificates: Certificates | None = None
+    authentication: str = ""
+    """Digest of the file that says how people log in; empty: there is none."""
 
 
 async def observe_hosts(
@@ -90,6 +93,7 @@ async def _observe_first(host: Host, view: ClaimedHostView) -> ClaimedHostView:
         operation=await _ask(host, facts.OPERATION),
         api_version=await _ask(host, facts.API_VERSION),
         certificates=await _ask(host, facts.CERTIFICATES),
+        authentication=await _ask(host, facts.AUTHENTICATION),
     )
 
 
@@ -137,6 +141,7 @@ def summarise_views(
         operation=operation,
         certificates_expire_time=first.certificates.first_end if first.certificates is not None else None,
         drift=() if moving else describe_drift(views, record, operation, now),
+        authentication="" if first.authentication == NOTHING_DIGEST else first.authentication,
         message=words,
     )
 
@@ -189,6 +194,13 @@ def describe_drift(
             "a change puts the right one back"
             for view in views
             if view.is_node and view.kubelet_version and view.kubelet_version != record.version
+        ]
+        drift += [
+            f"{paths.AUTHENTICATION} of {view.node_name} is gone or was changed by hand: a change writes it again"
+            for view in views
+            if view.cluster is not None
+            and record.authentication
+            and view.authentication != digest_file(record.authentication)
         ]
     return tuple(drift)
 

@@ -19,7 +19,7 @@ from atoll.fleet.cluster import OperationState, OperationType
 from atoll.hosts.command import Action, T
 from atoll.hosts.jobs import Host
 
-from . import act_change, act_create, act_delete, facts
+from . import act_change, act_create, act_delete, act_login, facts
 from .documents import begin_record
 from .recording import write_operation
 from .steps import Kind, Step, plan_steps
@@ -56,6 +56,7 @@ ACTS: Final[Mapping[Kind, Callable[[Work, Step], Awaitable[None]]]] = MappingPro
         Kind.START: act_change.start,
         Kind.RENEW: act_change.renew,
         Kind.CLEAN: act_delete.clean,
+        Kind.LOGIN: act_login.log_in,
     }
 )
 

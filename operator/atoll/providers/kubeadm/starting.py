@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from atoll.fleet.authentication import render_authentication
 from atoll.hosts.command import Command, Operation, RemovePath, Secret, WriteFile
 
 from . import paths
@@ -38,6 +39,8 @@ def init_control_plane(cluster: Cluster, token: str, *, reset_first: bool) -> Op
         mode=0o600,
     )
     yield validate(paths.INIT_CONFIGURATION)
+    if cluster.reads_authentication:
+        yield write_authentication(render_authentication(cluster.authentication or {}))
     yield Command(
         argv=(
             "kubeadm",
@@ -53,6 +56,11 @@ def init_control_plane(cluster: Cluster, token: str, *, reset_first: bool) -> Op
     yield RemovePath(path=paths.INIT_CONFIGURATION, why="it holds a token")
     yield delete_tokens(token)
     yield mark_node(cluster.control_plane.name, cluster.control_plane.role)
+
+
+def write_authentication(text: str) -> WriteFile:
+    """Write how people log in; an API server that runs reads it again by itself."""
+    return WriteFile(path=paths.AUTHENTICATION, content=text, why="write how people log in", mode=0o600)
 
 
 def finish_init(cluster: Cluster) -> Operation:

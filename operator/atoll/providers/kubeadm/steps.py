@@ -39,6 +39,7 @@ class Kind(StrEnum):
     TIDY = "tidy"
     START = "start"
     CLEAN = "clean"
+    LOGIN = "login"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +95,7 @@ def _plan_settings(cluster: Cluster) -> tuple[Step, ...]:
         _step(Kind.PREPARE, "prepare the hosts", "what is lost or changed is put back", every),
         _step(Kind.RENEW, "renew old certificates", "they would end, and the cluster with them", first),
         _step(Kind.IDENTITY, "make Atoll's identity", "a young certificate lasts longer", first),
+        _step(Kind.LOGIN, "write how people log in", "the API server reads it again by itself", first),
         *_join(cluster),
         *_finish(cluster),
     )
@@ -112,6 +114,7 @@ def _plan_hop(cluster: Cluster) -> tuple[Step, ...]:
         _step(Kind.READY, "wait until the cluster is ready", "every node, and names are served", first),
         _step(Kind.SERVICES, "check a Service on each node", "a new kube-proxy can break what it found", every),
         _step(Kind.IDENTITY, "make Atoll's identity", "a young certificate lasts longer", first),
+        _step(Kind.LOGIN, "write how people log in", "the API server reads it again by itself", first),
         _step(Kind.TIDY, "remove the old images", "they are of no use any more", every),
         _step(Kind.RECORD, "record", "what runs now is written down", every),
     )

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from atoll.fleet.authentication import OLDEST_MINOR
 from atoll.fleet.cluster import ClusterRef, OperationState, OperationType
 from atoll.fleet.hosts import Role
+from atoll.fleet.values import Version
 
 CONTROL_PLANE: Final = Role.CONTROL_PLANE.value
 WORKER: Final = Role.WORKER.value
@@ -55,6 +57,13 @@ class Cluster:
     """Control plane first, then by name."""
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Kind → partial configuration that people have given in `configRef`."""
+    authentication: Mapping[str, Any] | None = field(default_factory=dict)
+    """How people log in; None: they keep on doing as they do."""
+
+    @property
+    def reads_authentication(self) -> bool:
+        """Whether API servers of this version read the file in which that stands."""
+        return Version.parse(self.version).minor >= OLDEST_MINOR
 
     @property
     def control_plane(self) -> Node:
@@ -100,6 +109,8 @@ class ClusterRecord:
     """A CREATE has finished once."""
     orphaned: bool = False
     """Atoll has let go of it."""
+    authentication: str = ""
+    """Text of the file that says how people log in; empty: its API server was made without such a file."""
     nodes: tuple[NodeRecord, ...] = ()
 
 
