@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, Self
 
-from atoll.errors import IdentityMismatch, Refused, Unreachable
+from atoll.errors import Conflict, IdentityMismatch, Refused, Unreachable
+from atoll.fleet.names import BEING_LEFT, PLACEMENT_LABEL, SYSTEM_NAMESPACE
 from atoll.fleet.observed import MemberView, ObjectKey
 from atoll.fleet.values import Version, format_quantity, parse_quantity
 from atoll.ports import Body
@@ -23,6 +25,8 @@ from .kinds import (
     NAMESPACE,
     NETWORK_POLICY,
     NODE,
+    PERSISTENT_VOLUME_CLAIM,
+    POD,
     RESOURCE_QUOTA,
     ROLE_BINDING,
     SERVICE_ACCOUNT,
@@ -40,6 +44,8 @@ MemberObservation = MemberView
 CONTROL_PLANE_TAINT: Final = "node-role.kubernetes.io/control-plane"
 MANAGED_SELECTOR: Final = "app.kubernetes.io/managed-by=atoll"
 OBSERVE_SECONDS: Final = 8.0
+LEFT_LIMIT: Final = 20
+"""How many namespaces that tenants move out of are looked into at a time: the rest wait for their turn."""
 MANAGED_KINDS: Final[tuple[Kind, ...]] = (
     SERVICE_ACCOUNT,
     ROLE_BINDING,
@@ -53,6 +59,12 @@ MANAGED_KINDS: Final[tuple[Kind, ...]] = (
     VALIDATING_POLICY_BINDING,
 )
 """Kinds that we put into children, beside Namespace."""
+GRANTS: Final = frozenset({ROLE_BINDING, CLUSTER_ROLE_BINDING})
+"""Of these everybody's are looked at: what somebody else grants can break the border between tenants."""
+NOT_BUILT_IN: Final = "kubernetes.io/bootstrapping!=rbac-defaults"
+"""Sixty bindings of Kubernetes itself are the same everywhere."""
+_GRANT_KINDS: Final = frozenset(kind.kind for kind in GRANTS)
+_NO_RIGHTS: Final = frozenset({CONFIG_MAP.kind, LIMIT_RANGE.kind})
 _OFTEN_MISSING: Final = frozenset({VALIDATING_POLICY, VALIDATING_POLICY_BINDING})
 """Served from Kubernetes 1.30 on; where they are not served there are none."""
 
@@ -76,6 +88,7 @@ class MemberClient:
         self.connection = Connection.from_kubeconfig(kubeconfig, contexts=contexts)
         # One slow child holds its own slots and nobody else's.
         self.store = Store(self.connection, transport=transport, concurrency=concurrency, seconds=seconds)
+        self._user: tuple[str, tuple[str, ...]] | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -127,27 +140,51 @@ class MemberClient:
         except TimeoutError:
             raise Unreachable(f"{self.connection.server} was not seen whole within {seconds:g} s") from None
 
+    async def user(self) -> tuple[str, tuple[str, ...]]:
+        """Return our user name and groups there, asked once; nothing where the server does not tell (before 1.28)."""
+        if self._user is None:
+            try:
+                self._user = await self.store.who_am_i()
+            except (Refused, Conflict):
+                return "", ()
+        return self._user
+
     async def token(
         self, namespace: str, service_account: str, seconds: int = 3600, audiences: Sequence[str] = ()
     ) -> tuple[str, str]:
         """Return a short-lived token of a ServiceAccount (secret) and its expiration time."""
         return await self.store.create_token(namespace, service_account, seconds=seconds, audiences=audiences)
 
+    async def _describe_content(self, namespace: str) -> str:
+        """Say what of a tenant still stands in a namespace: pods that have not ended, and volume claims."""
+        pods = await self.store.list(POD, namespace)
+        ended = {"Succeeded", "Failed"}
+        counts = {
+            "pod": sum((pod.get("status") or {}).get("phase") not in ended for pod in pods),
+            "volume claim": len(await self.store.list(PERSISTENT_VOLUME_CLAIM, namespace)),
+        }
+        return " and ".join(f"{count} {what}{'s' if count > 1 else ''}" for what, count in counts.items() if count)
+
     async def _observe(self, labels: str) -> MemberObservation:
         # The cheap question comes first: a server that is down is then asked once and not fifteen times.
         version = await self.version()
+        selectors = {kind: labels if kind not in GRANTS else NOT_BUILT_IN for kind in MANAGED_KINDS}
         async with Together() as together:
             uid = together.start(self.identity())
             ready = together.start(self.ready())
+            user = together.start(self.user())
             namespaces = together.start(self.store.list(NAMESPACE))
             nodes = together.start(self.store.list(NODE))
             lists = [
-                together.start(self.store.list(kind, labels=labels, missing_ok=kind in _OFTEN_MISSING))
-                for kind in MANAGED_KINDS
+                together.start(self.store.list(kind, labels=selector, missing_ok=kind in _OFTEN_MISSING))
+                for kind, selector in selectors.items()
             ]
-        ours = [body for body in namespaces.result() if _is_selected(body, labels)]
-        bodies = [*ours, *(body for found in lists for body in found.result())]
+        seen = [*namespaces.result(), *(body for found in lists for body in found.result())]
+        left = [key_of(body)[2] for body in namespaces.result() if _is_selected(body, labels) and is_left(body)]
+        occupancy = {name: await self._describe_content(name) for name in left[:LEFT_LIMIT]}
         try:
+            bodies = [body for body in seen if _is_selected(body, labels)]
+            foreign = [body for body in seen if body["kind"] in _GRANT_KINDS and not _is_selected(body, labels)]
             takers = [node for node in nodes.result() if takes_tenants(node)]
             return MemberObservation(
                 version=version,
@@ -159,10 +196,20 @@ class MemberClient:
                 nodes_for_tenants=len(takers),
                 nodes_total=len(nodes.result()),
                 nodes_ready=sum(is_node_ready(node) for node in nodes.result()),
+                username=user.result()[0],
+                groups=user.result()[1],
+                occupancy=MappingProxyType(occupancy),
+                rights=digest_rights([*bodies, *foreign]),
+                bound_elsewhere=list_bound_accounts(foreign),
             )
         except (AttributeError, TypeError, ValueError) as error:
             # No API server stores such objects: something else answers.
             raise Unreachable(f"{self.connection.server} answered with objects of odd shape") from error
+
+
+def is_left(namespace: Body) -> bool:
+    """Say whether a tenant is moving out of a namespace."""
+    return _labels(namespace).get(PLACEMENT_LABEL) in BEING_LEFT
 
 
 def key_of(body: Mapping[str, Any]) -> ObjectKey:
@@ -197,6 +244,34 @@ def sum_allocatable(nodes: Sequence[Body]) -> Mapping[str, str] | None:
             except ValueError:
                 continue
     return MappingProxyType({name: format_quantity(amount) for name, amount in sorted(totals.items())})
+
+
+def digest_rights(bodies: Sequence[Body]) -> str:
+    """Name the state of what grants and bounds rights: another name, other rights."""
+    stamps = sorted(f"{key_of(body)} {_stamp(body)}" for body in bodies if body["kind"] not in _NO_RIGHTS)
+    return hashlib.sha256("\n".join(stamps).encode()).hexdigest()[:16]
+
+
+def _stamp(body: Body) -> str:
+    metadata = body["metadata"]
+    if body["kind"] == RESOURCE_QUOTA.kind:
+        # Its status changes with each pod.
+        return str(metadata.get("uid"))
+    return f"{metadata.get('uid')} {metadata.get('generation') or metadata.get('resourceVersion')}"
+
+
+def list_bound_accounts(bindings: Sequence[Body]) -> tuple[str, ...]:
+    """List the accounts in our namespace that these bindings name, in order."""
+    found = [_account_of(subject) for binding in bindings for subject in binding.get("subjects") or ()]
+    return tuple(sorted({name for name in found if name}))
+
+
+def _account_of(subject: Mapping[str, Any]) -> str:
+    name = str(subject.get("name", ""))
+    if subject.get("kind") == SERVICE_ACCOUNT.kind:
+        return name if subject.get("namespace") == SYSTEM_NAMESPACE else ""
+    before, found, account = name.partition(f"system:serviceaccount:{SYSTEM_NAMESPACE}:")
+    return account if subject.get("kind") == "User" and found and not before else ""
 
 
 def _labels(body: Mapping[str, Any]) -> Mapping[str, str]:

@@ -107,6 +107,16 @@ def with_managed(body: dict[str, Any], *entries: Any) -> dict[str, Any]:
     return {**body, "metadata": {**body.get("metadata", {}), "managedFields": list(entries)}}
 
 
+@pytest.mark.parametrize("field", ["podSelector", "namespaceSelector", "objectSelector"])
+def test_a_selector_that_somebody_narrowed_is_another_one(field):
+    """It is one value to the server, so an apply takes the addition away; left alone, the policy would look away."""
+    wanted = {**POLICY, "spec": {field: {}}}
+    narrowed = {**POLICY, "spec": {field: {"matchLabels": {"never": "true"}}}}
+    assert differences(wanted, narrowed) == (f"spec.{field}",)
+    assert differences(narrowed, narrowed) == ()
+    assert differences({**TENANT, "spec": {field: {}}}, {**TENANT, "spec": {field: {"a": "b"}}}) == ()
+
+
 def test_a_label_that_we_set_and_no_longer_want_has_to_go():
     fields = owned({"f:metadata": {"f:labels": {"f:a": {}, "f:b": {}}}})
     observed = with_managed({"metadata": {"labels": {"a": "1", "b": "2"}}}, fields)

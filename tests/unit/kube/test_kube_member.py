@@ -99,6 +99,30 @@ async def test_a_kind_that_old_servers_do_not_serve_is_empty_and_any_other_is_re
             await member.observe()
 
 
+async def test_who_we_are_there_is_asked_once(server):
+    server.answers(answer({"metadata": {}, "status": {"userInfo": {"username": "atoll", "groups": ["a", "b"]}}}))
+    async with MemberClient(server.kubeconfig()) as member:
+        assert await member.user() == await member.user() == ("atoll", ("a", "b"))
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        refuse(404, "could not find the requested resource"),
+        refuse(403, "no"),
+        answer({"metadata": {}, "status": "odd"}),
+        answer({"metadata": {}, "status": {"userInfo": ["odd"]}}),
+        answer({"metadata": {}, "status": {"userInfo": {"username": "a", "groups": "odd"}}}),
+        answer({"metadata": {}}),
+    ],
+)
+async def test_a_server_that_does_not_tell_who_we_are_leaves_us_nameless(server, script):
+    server.answers(script)
+    async with MemberClient(server.kubeconfig()) as member:
+        assert await member.user() == ("", ())
+
+
 async def test_a_child_without_kube_system_has_no_identity_yet(server):
     server.answers(refuse(404, "not found"))
     async with MemberClient(server.kubeconfig()) as member:
