@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
-from atoll.fleet.names import ABANDON, CONFIRM_DELETION, FLEET_LABEL, REQUESTED_BY, TAKE_OVER
+from atoll.fleet.names import ABANDON, CONFIRM_DELETION, REQUESTED_BY, TAKE_OVER
 
 from .identity import GARBAGE_COLLECTOR, NAMESPACE_CONTROLLER, Identity
 from .meta import API_VERSION, GROUP
@@ -222,11 +222,10 @@ def build_owned(identity: Identity) -> tuple[Body, ...]:
 
 def build_fleet_namespaces() -> tuple[Body, ...]:
     """Build the policy that a fleet's namespace stays while ChildClusters are in it."""
-    match = _match(("namespaces",), "DELETE", group="", version="v1")
-    match["objectSelector"] = {"matchLabels": {FLEET_LABEL: "true"}}
+    # No selector by label: whoever may delete a namespace may mostly take its label away first.
     spec = {
         "paramKind": {"apiVersion": API_VERSION, "kind": "ChildCluster"},
-        "matchConstraints": match,
+        "matchConstraints": _match(("namespaces",), "DELETE", group="", version="v1"),
         "failurePolicy": "Ignore",
         "validations": [
             _validation(

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from atoll.api.identity import GARBAGE_COLLECTOR, NAMESPACE_CONTROLLER
+from atoll.api.identity import GARBAGE_COLLECTOR, NAMESPACE_CONTROLLER, Identity
+from atoll.api.policies import build_mutating_policies, build_validating_policies
+from tests.support.helm import render_chart
 
-from .conftest import DELEGATE, OPERATOR, Answer, Server
+from .conftest import DELEGATE, NEWEST, OPERATOR, Answer, Server, serving, wait_until_in_force
 from .manifests import build
 
 pytestmark = pytest.mark.e2e
 
 SOMEBODY = "alice"
+CHARTED = "system:serviceaccount:atoll-system:rel-atoll"
 NS = ("-n", "fleet")
 
 
@@ -92,6 +96,20 @@ class TestDeletionProtection:
             answer = guarded.kubectl("delete", "environments.atoll.dev", "--all", *NS, as_user=SOMEBODY)
             assert "Environment kept has spec.deletionProtection" in answer.err
 
+    def test_a_deletion_of_the_collection_is_stopped_too(self, guarded: Server) -> None:
+        body = build("Environment", {"deletionProtection": True}, name="kept")
+        with existing(guarded, body):
+            path = "/apis/atoll.dev/v1alpha1/namespaces/fleet/environments"
+            answer = guarded.kubectl("delete", "--raw", path, as_user=SOMEBODY)
+            assert "Environment kept has spec.deletionProtection" in answer.err
+            assert guarded.kubectl("get", "environments.atoll.dev", "kept", *NS).code == 0
+
+    def test_protection_can_be_taken_off_first(self, guarded: Server) -> None:
+        body = build("ClusterSet", {"deletionProtection": True}, name="kept")
+        with existing(guarded, body):
+            assert patch(guarded, body, {"spec": {"deletionProtection": False}}, as_user=SOMEBODY).code == 0
+            assert delete(guarded, body).code == 0
+
 
 class TestInUse:
     @pytest.mark.parametrize(
@@ -119,9 +137,11 @@ class TestInUse:
         body = build(kind, name="used")
         with existing(guarded, body, used):
             refused = delete(guarded, body)
+            atoll_refused = delete(guarded, body, OPERATOR)
             write_status(guarded, body, unused)
             allowed = delete(guarded, body)
         assert f"{kind} used {words}" in refused.err
+        assert f"{kind} used {words}" in atoll_refused.err, "nobody is exempt"
         assert allowed.code == 0
 
     def test_an_object_that_was_never_looked_at_goes(self, guarded: Server) -> None:
@@ -248,6 +268,20 @@ class TestFleetNamespaces:
             refused = guarded.kubectl("delete", "namespace", "fleet", "--dry-run=server", as_user=SOMEBODY)
         assert "namespace fleet is a fleet with ChildClusters in it, such as apps--dev. Delete its" in refused.err
 
+    def test_taking_the_label_away_first_helps_nobody(self, guarded: Server) -> None:
+        with existing(guarded, build("ChildCluster")):
+            guarded.must("label", "namespace", "fleet", "atoll.dev/fleet-", as_user=SOMEBODY)
+            refused = guarded.kubectl("delete", "namespace", "fleet", "--dry-run=server", as_user=SOMEBODY)
+            guarded.must("label", "namespace", "fleet", "atoll.dev/fleet=true")
+        assert "namespace fleet is a fleet with ChildClusters in it, such as apps--dev. Delete its" in refused.err
+
+    def test_nobody_is_exempt(self, guarded: Server) -> None:
+        with existing(guarded, build("ChildCluster")):
+            refused = guarded.kubectl(
+                "delete", "namespace", "fleet", "--dry-run=server", as_user="root", groups=("system:masters",)
+            )
+        assert "is a fleet with ChildClusters in it" in refused.err
+
     def test_an_empty_fleet_goes(self, guarded: Server) -> None:
         body = {
             "apiVersion": "v1",
@@ -281,6 +315,18 @@ class TestApprovers:
     def test_nobody_claims_groups_of_others(self, guarded: Server) -> None:
         answer = self.approve(guarded, {"username": SOMEBODY, "groups": ["sre"]}, ("devs",))
         assert "spec.approver.groups must be groups of your own. `atoll approve` fills them in." in answer.err
+
+    def test_no_groups_need_be_claimed(self, guarded: Server) -> None:
+        assert self.approve(guarded, {"username": SOMEBODY}, ("sre",)).code == 0
+
+    def test_an_approval_is_never_changed_into_somebody_elses(self, guarded: Server) -> None:
+        body = build("Approval", {"approver": {"username": SOMEBODY}})
+        guarded.must("create", "-f", "-", body=body, as_user=SOMEBODY)
+        try:
+            changed = patch(guarded, body, {"spec": {"approver": {"username": "bob"}}}, as_user=SOMEBODY)
+        finally:
+            guarded.must("delete", "approval.atoll.dev", body["metadata"]["name"], *NS)
+        assert "an Approval cannot be changed" in changed.err
 
 
 class TestRequestedBy:
@@ -327,3 +373,93 @@ class TestRequestedBy:
         with existing(guarded, body):
             assert patch(guarded, body, {"spec": {"action": "Pause"}}, as_user="bob").code == 0
             assert self.requester(guarded, "rollout") == "bob"
+
+
+@pytest.fixture(scope="module")
+def charted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Yield an API server with all that the chart brings, in force."""
+    with serving(NEWEST, tmp_path_factory.mktemp("charted")) as server:
+        rendered = render_chart(release="rel", namespace="atoll-system", version=NEWEST)
+        crds = [body for body in rendered if body["kind"] == "CustomResourceDefinition"]
+        server.must("apply", "--server-side", "-f", "-", body=crds)
+        names = [f"crd/{crd['metadata']['name']}" for crd in crds]
+        server.must("wait", "--for=condition=Established", "--timeout=30s", *names)
+        server.must("create", "namespace", "fleet")
+        policies = [body for body in rendered if "AdmissionPolicy" in body["kind"]]
+        server.must("apply", "--server-side", "--validate=strict", "-f", "-", body=policies)
+        wait_until_in_force(server)
+        yield server
+
+
+class TestChart:
+    """What the chart installs refuses as what `atoll up` installs does."""
+
+    def test_it_has_every_policy(self) -> None:
+        rendered = render_chart(release="rel", namespace="atoll-system", version=NEWEST)
+        wanted = (*build_validating_policies(Identity(usernames=(CHARTED,))), *build_mutating_policies())
+        names = {(body["kind"], body["metadata"]["name"]) for body in wanted}
+        assert {(b["kind"], b["metadata"]["name"]) for b in rendered if "AdmissionPolicy" in b["kind"]} == names
+
+    def test_what_is_protected_or_in_use_stays(self, charted: Server) -> None:
+        kept, used = build("Tenant", {"deletionProtection": True}, name="kept"), build("Regime", name="used")
+        for body in (kept, used):
+            charted.must("create", "-f", "-", body=body)
+        status = {"status": {"demandedBy": 1}}
+        by_somebody = patch(charted, used, status, "--subresource=status", as_user=SOMEBODY)
+        by_atoll = patch(charted, used, status, "--subresource=status", as_user=CHARTED)
+        refused = [delete(charted, body).err for body in (kept, used)]
+
+        assert "only Atoll writes the status of a Regime" in by_somebody.err
+        assert by_atoll.code == 0, by_atoll.err
+        assert "Tenant kept has spec.deletionProtection" in refused[0]
+        assert "Regime used is in use: 1 environments and tenants still demand it" in refused[1]
+
+    def test_a_fleet_with_children_stays_and_nobody_approves_for_others(self, charted: Server) -> None:
+        charted.must("create", "-f", "-", body=build("ChildCluster"), as_user=CHARTED)
+        fleet = charted.kubectl("delete", "namespace", "fleet", "--dry-run=server", as_user=SOMEBODY)
+        approval = build("Approval", {"approver": {"username": "bob"}})
+        forged = charted.kubectl("create", "--dry-run=server", "-f", "-", body=approval, as_user=SOMEBODY)
+
+        assert "namespace fleet is a fleet with ChildClusters in it" in fleet.err
+        assert "spec.approver.username must be your own user name" in forged.err
+
+
+class TestDefinitions:
+    """Deleting a CRD deletes its objects past every policy: what the finalizer is for. The last class of this file."""
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            build("ClusterSet", {"deletionProtection": True}, name="kept"),
+            build("ChildCluster"),
+            build("Tenant", {"deletionProtection": True}, name="kept"),
+        ],
+        ids=lambda body: body["kind"],
+    )
+    def test_no_policy_sees_what_goes_with_its_definition(self, guarded: Server, body: dict[str, Any]) -> None:
+        plural, name = f"{body['kind'].lower()}s.atoll.dev", body["metadata"]["name"]
+        body = {**body, "metadata": {**body["metadata"], "finalizers": ["atoll.dev/finalizer"]}}
+        guarded.must("create", "-f", "-", body=body, as_user=OPERATOR)
+        refused = delete(guarded, body)
+
+        guarded.must("delete", "crd", plural, "--wait=false", as_user=SOMEBODY)
+        marked = wait_for_value(lambda: guarded.get(plural, name, *NS)["metadata"].get("deletionTimestamp"))
+        definition = guarded.get("crd", plural)
+
+        assert refused.code != 0
+        assert marked, "the object is being deleted although a policy refuses it"
+        assert definition["metadata"]["deletionTimestamp"], "which is how Atoll tells that nobody asked for it"
+        conditions = {entry["type"]: entry["status"] for entry in definition["status"]["conditions"]}
+        assert conditions["Terminating"] == "True"
+        released = patch(guarded, body, {"metadata": {"finalizers": []}}, as_user=OPERATOR)
+        assert released.code == 0, released.err
+        gone = wait_for_value(lambda: guarded.kubectl("get", "crd", plural).code != 0)
+        assert gone, "the CRD goes when Atoll has let go"
+
+
+def wait_for_value(look: Callable[[], Any], seconds: float = 30) -> Any:
+    """Return the first thing seen that counts as true, or the last that does not."""
+    deadline = time.monotonic() + seconds
+    while not (seen := look()) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return seen

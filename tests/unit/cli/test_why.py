@@ -59,6 +59,7 @@ def test_a_tenant_that_fits_nowhere_is_told_what_would_help():
                 rule="capability",
                 message="lacks faas",
                 remedy="add faas to apps.clusters[a].capabilities",
+                environment="dev",
             ),
         ),
         next=("atoll tree",),
