@@ -19,6 +19,7 @@ from .measure import Report
 BENCHMARKS: Final = {
     "planning": "atoll plan and atoll --help",
     "deciding": "the decision alone",
+    "packing": "clusters used where placing is free to choose",
     "growing": "from apply to Ready",
     "writing": "requests per change",
     "objects": "CPU per event, memory per object",

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from atoll.api import convert
 from atoll.decision import Decision, decide
+from atoll.decision.borders import count_cells
+from atoll.fleet.borders import sum_up
 from atoll.fleet.cluster import ObservedCluster, OperationProgress, OperationState, Presence, ProviderInfo
 from atoll.fleet.observed import CheckResult, ChildView, MemberView, Verification
 from atoll.fleet.plan import (
@@ -16,6 +18,7 @@ from atoll.fleet.plan import (
     PublishKubeconfig,
     SetFinalizer,
     StartOperation,
+    TryBorders,
     VerifyMember,
     WriteStatus,
 )
@@ -70,7 +73,9 @@ class World:
         left: object = None
         for _ in range(ROUNDS):
             decision = decide(self.fleet(), self.now, covers=covers)
-            if decision.plan.is_empty() and decision.plan.wake is None:
+            wake = decision.plan.wake
+            # Borders between tenants are tried every hour, for ever.
+            if decision.plan.is_empty() and (wake is None or wake - self.now > timedelta(seconds=30)):
                 return self.fleet()
             self._do(decision)
             left = decision.plan.hub[:2]
@@ -131,6 +136,9 @@ class World:
                 revision=step.revision, version=step.version, attempt=step.attempt, checks=(check,), time=self.now
             )
             return replace(view, verification=run)
+        if isinstance(step, TryBorders):
+            before = replace(sum_up(step.borders, (), self.now, before=None), tried=count_cells(step.borders))
+            return replace(view, time=self.now, borders=replace(before, confirmed=True))
         if isinstance(step, ApplyMemberObject) and view.member is not None:
             body = thaw(step.body)
             objects = {**view.member.objects, key_of(body): body}

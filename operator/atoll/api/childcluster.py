@@ -139,6 +139,36 @@ class CheckStatus(Part):
     """When it ran."""
 
 
+class RedBorder(Part):
+    """A border that let a tenant through."""
+
+    tenant: Name
+    """Whose identity tried."""
+    target: Name
+    """Whose border was tried; the tenant itself for its own bounds."""
+    attempt: Literal["reads", "writes", "labels", "quota", "escalation", "network"]
+    """What was tried."""
+    message: Annotated[str, StringConstraints(max_length=512)] = ""
+    """Which request the API server let through."""
+
+
+class BordersStatus(Part):
+    """The borders between the tenants on the cluster, as they were tried with the tenants' own identities."""
+
+    time: Time
+    """When these results were first seen."""
+    tried: Count = 0
+    """Borders that were told: refused, or let through."""
+    unknown: Count = 0
+    """Borders of which nobody can tell: those of the network where there are no nodes, or where no answer came."""
+    waiting: Count = 0
+    """Borders that are left to later runs, because there are too many pairs of tenants."""
+    red_count: Count = 0
+    """Borders that let somebody through."""
+    red: Annotated[tuple[RedBorder, ...], Field(max_length=50)] = ()
+    """The first of them."""
+
+
 class ChildChange(Part):
     """One finished change of the cluster."""
 
@@ -181,6 +211,8 @@ class ChildClusterStatus(Status):
     """Work under way."""
     verification: Annotated[tuple[CheckStatus, ...], Field(max_length=32)] = ()
     """Last run of the verification checks."""
+    borders: BordersStatus | None = None
+    """Whether the tenants on the cluster are kept apart."""
     history: Annotated[tuple[ChildChange, ...], Field(max_length=10)] = ()
     """Last changes, the newest last; forecasts come from them."""
     certificates_expire_time: Time | None = None

@@ -148,17 +148,28 @@ NETWORK_DEFAULT: Final = Network().model_dump(mode="json", by_alias=True)
 """Written out, because the API server judges a default by the rules before it fills in the defaults inside."""
 
 
+ISSUER: Final = (
+    r"^https://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/([A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*)?$"
+)
+"""What API servers take: no user, no query, no fragment."""
+Claim = Annotated[str, StringConstraints(min_length=1, max_length=63)]
+
+
 class Oidc(Part):
     """An OpenID Connect issuer."""
 
-    issuer_url: Annotated[str, StringConstraints(max_length=512, pattern="^https://")]
-    """URL of the issuer."""
+    issuer_url: Annotated[str, StringConstraints(max_length=512, pattern=ISSUER)]
+    """URL of the issuer, as its tokens say it; clusters fetch its keys below it."""
     client_id: Annotated[str, StringConstraints(min_length=1, max_length=256)]
     """Audience of the tokens."""
-    username_claim: Text63 = "sub"
-    """Claim that holds the user name."""
-    groups_claim: Text63 = "groups"
-    """Claim that holds the groups."""
+    username_claim: Claim = "sub"
+    """Claim that holds the user name. Names of Kubernetes and of Atoll, such as system:admin, are refused."""
+    groups_claim: Claim = "groups"
+    """Claim that holds the groups. Names of Kubernetes and of Atoll, such as system:masters, are refused."""
+    certificate_authority: (
+        Annotated[str, StringConstraints(max_length=16_384, pattern="-----BEGIN CERTIFICATE-----")] | None
+    ) = None
+    """Certificates of the issuer's authority, as PEM. Absent: what the API servers' machines trust."""
 
 
 class Authentication(Part):

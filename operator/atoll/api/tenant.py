@@ -196,6 +196,8 @@ class PlacementStatus(Part):
     """Since when."""
     reason: Message = ""
     """Why here."""
+    rule: Text63 = ""
+    """Binding rule that this place breaks now, such as country; it has to move."""
 
 
 class Nearest(Part):

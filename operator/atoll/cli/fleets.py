@@ -106,10 +106,16 @@ def decide_live(fleet: Fleet, now: datetime) -> Decision:
 
 
 def explain_tenant(namespace: str, bodies: Iterable[Body], tenant: str, now: datetime) -> tuple[Refusal, ...]:
-    """Say of every cluster that refuses a tenant now why it does, nearest first."""
+    """Say of every cluster that refuses a tenant now why it does, nearest first.
+
+    Environments that are placed nowhere are told of alone; where there are none, all are.
+    """
     fleet = build_fleet_value(namespace, bodies, read_versions())
     decision = decide_live(fleet, now)
     stages = dict.fromkeys(item.environment for item in decision.placement.unplaced if item.tenant == tenant)
+    found = fleet.tenant(tenant)
+    if not stages and found is not None:
+        stages = dict.fromkeys(item.name for item in found.environments)
     return tuple(
         refusal
         for stage in stages

@@ -37,6 +37,7 @@ VERBS: Final[Mapping[str, Verb]] = MappingProxyType(
         "tree": Verb("atoll.cli.tree", "tree", "Show the fleet as a tree, problems first."),
         "plan": Verb("atoll.cli.plan", "plan", "Tell what manifests would do and why, before anything does."),
         "why": Verb("atoll.cli.why", "why", "Tell why something is as it is, root cause first."),
+        "report": Verb("atoll.cli.report", "report", "Print the evidence pack: who runs where, enforced by what."),
         "kubeconfig": Verb("atoll.cli.kubeconfig", "kubeconfig", "Print credentials for a child cluster."),
         "toolchain": Verb("atoll.cli.toolchain", "toolchain", "List or get the Kubernetes binaries."),
         "crds": Verb("atoll.cli.crds", "crds", "Write or check the CustomResourceDefinitions."),

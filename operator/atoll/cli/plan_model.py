@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from atoll.decision.decide import Decision
 from atoll.fleet import reasons
-from atoll.fleet.decisions import Placement, Refusal, Unplaced
+from atoll.fleet.decisions import Patch, Placement, Refusal, Unplaced
 from atoll.fleet.snapshot import Fleet
 from atoll.fleet.values import thaw
 from atoll.placement import explain
@@ -88,24 +88,20 @@ def _regimes_in_force(fleet: Fleet, decision: Decision) -> Callable[[str, str, s
 
 
 def _move_rows(fleet: Fleet, decision: Decision) -> list[Row]:
-    """Pair each place that is being left with the one that is made instead."""
-    rows: dict[tuple[str, str, str, str], Row] = {}
-    for old in decision.placement.placements:
-        if old.state != "Leaving":
-            continue
-        key = (old.tenant, old.environment, old.namespace)
-        for other in decision.placement.placements:
-            if other.state != "Leaving" and (other.tenant, other.environment, other.namespace) == key:
-                rows[old.tenant, old.environment, old.cluster, other.cluster] = {
-                    "namespace": fleet.name,
-                    "tenant": old.tenant,
-                    "environment": old.environment,
-                    "from": old.cluster,
-                    "to": other.cluster,
-                    "rule": old.reason.partition(":")[0],
-                    "reason": old.reason,
-                }
-    return [rows[key] for key in sorted(rows)]
+    """Tell of each move from where to where it goes; `to` is null while it waits, and the reason says for what."""
+    return [
+        {
+            "namespace": fleet.name,
+            "tenant": move.tenant,
+            "environment": move.environment,
+            "namespaces": list(move.namespaces),
+            "from": move.origin,
+            "to": move.target or None,
+            "rule": move.rule,
+            "reason": move.reason,
+        }
+        for move in decision.placement.moves
+    ]
 
 
 def _rollout_rows(fleet: Fleet, decision: Decision) -> list[Row]:
@@ -161,11 +157,13 @@ def _refusal_row(fleet: Fleet, refusal: Refusal) -> Row:
         "rule": refusal.rule,
         "message": refusal.message,
         "remedy": refusal.remedy,
-        "patches": [
-            {"kind": patch.kind, "name": patch.name, "path": patch.path, "value": thaw(patch.value)}
-            for patch in refusal.patches
-        ],
+        "patches": [write_patch(patch) for patch in refusal.patches],
     }
+
+
+def write_patch(patch: Patch) -> Row:
+    """Write one edit as scripts read it."""
+    return {"kind": patch.kind, "name": patch.name, "path": patch.path, "value": thaw(patch.value)}
 
 
 def _homeless_row(fleet: Fleet, unplaced: Unplaced) -> Row:

@@ -100,7 +100,7 @@ def _render_fleet(plan: Row, namespace: str, *, wide: bool) -> list[Text]:
             continue
         lines.append(_line("●", "green", f"Tenant {row['tenant']}/{row['environment']}", _tell_placement(row)))
     for row in mine["moves"]:
-        told = f"{row['from']} ⇒ {row['to']}  because {row['reason']}"
+        told = f"{row['from']} ⇒ {row['to'] or '?'}  because {row['reason']}"
         lines.append(_line("→", "yellow", f"Tenant {row['tenant']}/{row['environment']}", told))
     return lines + _render_refusals(mine["unplaced"], mine["refusals"])
 

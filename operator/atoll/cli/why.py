@@ -15,7 +15,7 @@ from .options import build_target, connection_options, namespace_option, output_
 def why(target: str, namespace: str, kubeconfig: str, context: str, output: str) -> None:
     """Tell why an object is as it is: tenant/shop, child/quickstart--dev, cset/quickstart, environment/dev.
 
-    For a tenant that is not placed: every refused cluster with the rule, and the smallest change that would admit it.
+    For a tenant: every cluster that refuses it, with the rule and the smallest change that would admit it there.
     """
     import asyncio
     from datetime import UTC, datetime
@@ -23,6 +23,7 @@ def why(target: str, namespace: str, kubeconfig: str, context: str, output: str)
     from .fleets import explain_tenant
     from .live import open_store, read_bodies
     from .output import print_data, print_lines, print_next
+    from .plan_model import write_patch
     from .why_cases import explain
     from .why_model import Nearest, Why, parse_target
     from .why_view import render_why
@@ -36,7 +37,15 @@ def why(target: str, namespace: str, kubeconfig: str, context: str, output: str)
         now = datetime.now(UTC)
         refusals = explain_tenant(place.namespace, bodies, name, now) if kind == "Tenant" else ()
         nearest = [
-            Nearest(cluster=item.cluster, rule=item.rule, message=item.message, remedy=item.remedy) for item in refusals
+            Nearest(
+                cluster=item.cluster,
+                rule=item.rule,
+                message=item.message,
+                remedy=item.remedy,
+                environment=item.environment,
+                patches=tuple(write_patch(patch) for patch in item.patches),
+            )
+            for item in refusals
         ]
         return explain(kind, name, bodies, now, nearest)
 

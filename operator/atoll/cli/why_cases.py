@@ -56,17 +56,27 @@ def _explain_tenant(body: Body, bodies: Sequence[Body], now: datetime, nearest: 
         if clusters:
             lines = [("because", f"no cluster of {clusters} offers all that it asks for")]
         lines += [("asks for", asks) for stage in stages if (asks := _asks(spec, stage))]
-        nearest = tuple(nearest) or tuple(
-            Nearest(**{key: str(item.get(key, "")) for key in ("cluster", "rule", "message", "remedy")})
+        nearest = nearest or tuple(
+            Nearest(
+                cluster=str(item.get("cluster", "")),
+                rule=str(item.get("rule", "")),
+                message=str(item.get("message", "")),
+                remedy=str(item.get("remedy", "")),
+                environment=str(entry.get("environment", "")),
+            )
             for entry in unplaced
             for item in entry.get("nearest", ())
         )
+    for condition in ("Compliant", "PlacementDrifted"):
+        entry = find(status, condition)
+        if entry and entry.get("message"):
+            lines.append(("must move" if condition == "Compliant" else "drifted", str(entry["message"])))
     for place in status.get("placements", ()):
         told = f": {place['reason']}" if place.get("reason") else ""
         lines.append((str(place.get("state", "Placed")).lower(), f"{place['namespace']} on {place['cluster']}{told}"))
     clusters_used = dict.fromkeys(place["cluster"] for place in status.get("placements", ()))
     next_ = [f"atoll kubeconfig {cluster} --tenant {name} --role developer" for cluster in list(clusters_used)[:1]]
-    return build_why(body, lines, now, title=title, nearest=nearest if unplaced else (), next_=next_ or ["atoll tree"])
+    return build_why(body, lines, now, title=title, nearest=nearest, next_=next_ or ["atoll tree"])
 
 
 def _asks(spec: Mapping[str, Any], stage: str) -> str:
@@ -91,6 +101,7 @@ def _explain_child(body: Body, bodies: Sequence[Body], now: datetime) -> Why:
         lines.append(("root" if index == 0 else "so", f"{condition}: {message}"))
     if not lines:
         lines = list_own_lines(body)
+    lines += _tell_borders(status.get("borders") or {})
     if lines and (served := _tenants_on(name, bodies)):
         lines.append(("on it", ", ".join(served)))
     if operation := status.get("operation"):
@@ -103,6 +114,17 @@ def _explain_child(body: Body, bodies: Sequence[Body], now: datetime) -> Why:
     title = "" if is_true(status, "Available") or not lines else f"ChildCluster {name} is not Available."
     set_name = (body.get("spec") or {}).get("setName", "")
     return build_why(body, lines, now, title=title, next_=[f"atoll why clusterset/{set_name}"] if set_name else ())
+
+
+def _tell_borders(borders: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Tell of each border between tenants that was crossed when it was tried."""
+    lines = [
+        ("crossed", f"{cell.get('tenant')} → {cell.get('target')}, {cell.get('attempt')}: {cell.get('message', '')}")
+        for cell in borders.get("red", ())
+    ]
+    if lines:
+        lines.append(("remedy", "remove the binding that is not Atoll's; the border is tried again at once"))
+    return lines
 
 
 def failing_causes(status: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -42,6 +42,20 @@ class Nearest:
     rule: str
     message: str
     remedy: str
+    environment: str = ""
+    patches: tuple[Mapping[str, Any], ...] = ()
+    """The edits of the remedy: kind, name, path, value. Empty where no edit would help."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Write it as scripts read it."""
+        return {
+            "environment": self.environment,
+            "cluster": self.cluster,
+            "rule": self.rule,
+            "message": self.message,
+            "remedy": self.remedy,
+            "patches": [dict(patch) for patch in self.patches],
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,10 +80,7 @@ class Why:
             "reason": self.reason,
             "title": self.title,
             "lines": [{"label": label, "text": text} for label, text in self.lines],
-            "nearest": [
-                {"cluster": item.cluster, "rule": item.rule, "message": item.message, "remedy": item.remedy}
-                for item in self.nearest
-            ],
+            "nearest": [item.to_json() for item in self.nearest],
         }
 
 

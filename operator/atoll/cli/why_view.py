@@ -21,11 +21,10 @@ def render_why(why: Why) -> list[Text]:
     told = [line for line in why.lines if line[0] != "since"]
     end = [line for line in why.lines if line[0] == "since"]
     lines += [_line(label, text, width) for label, text in told]
+    label = "elsewhere" if why.ready else "nearest"
     for index, near in enumerate(why.nearest[:_SHOWN]):
         words = f"{near.cluster:<22} {near.rule:<12} {near.message}"
-        lines.append(
-            _line("nearest" if index == 0 else "", f"{words}  → {near.remedy}" if near.remedy else words, width)
-        )
+        lines.append(_line(label if index == 0 else "", f"{words}  → {near.remedy}" if near.remedy else words, width))
     if len(why.nearest) > _SHOWN:
         lines.append(_line("", f"and {len(why.nearest) - _SHOWN} more; `-o json` lists them all", width))
     return lines + [_line(label, text, width) for label, text in end]

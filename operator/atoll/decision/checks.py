@@ -11,9 +11,10 @@ from typing import Final
 from atoll.fleet import reasons
 from atoll.fleet.decisions import Problem
 from atoll.fleet.snapshot import Fleet
-from atoll.fleet.spec import ClusterSet, Environment, Isolation, Tenant, Topology
+from atoll.fleet.spec import ClusterSet, Environment, Isolation, Tenant
 from atoll.machines.demands import check_demands
 
+from .login import check_authentication
 from .settings import merge_settings
 
 SetCheck = Callable[[ClusterSet, Fleet], list[Problem]]
@@ -91,7 +92,6 @@ def _check_later(cluster_set: ClusterSet, fleet: Fleet) -> list[Problem]:
     """Refuse what a later version will do."""
     del fleet
     asked = [
-        ("spec.authentication.oidc", bool(cluster_set.authentication), "human login by OIDC"),
         ("spec.backup.drillBeforeHop", bool(cluster_set.backup.get("drillBeforeHop")), "restore drills"),
         ("spec.backup.drillCron", bool(cluster_set.backup.get("drillCron")), "restore drills"),
     ]
@@ -149,47 +149,31 @@ def _check_environment(environment: Environment) -> list[Problem]:
                 message="spec.placement.clusterSelector must name a label or be left out; an empty one takes nothing.",
             )
         )
-    if environment.topology is not Topology.SHARED_CLUSTER:
-        problems.append(
-            Problem(
-                kind="Environment",
-                name=environment.meta.name,
-                path="spec.topology",
-                reason=reasons.NOT_IMPLEMENTED,
-                message=f"spec.topology {environment.topology} is not supported by this version of Atoll; "
-                "use SharedCluster.",
-            )
-        )
-    if environment.isolation is not Isolation.NAMESPACE:
+    if environment.isolation is Isolation.HOSTS:
         problems.append(
             Problem(
                 kind="Environment",
                 name=environment.meta.name,
                 path="spec.isolation",
                 reason=reasons.NOT_IMPLEMENTED,
-                message=f"spec.isolation {environment.isolation} is not supported by this version of Atoll; "
-                "use Namespace.",
+                message="spec.isolation Hosts is not supported by this version of Atoll; use Cluster.",
             )
         )
     return problems
 
 
 def _check_tenant(tenant: Tenant) -> list[Problem]:
-    asked = [
-        (f"spec.environments[{entry.name}].isolation", entry.isolation is not Isolation.NAMESPACE, str(entry.isolation))
-        for entry in tenant.environments
-    ]
-    asked.append(("spec.network", bool(tenant.network), "flows between tenants"))
     return [
         Problem(
             kind="Tenant",
             name=tenant.meta.name,
-            path=path,
+            path=f"spec.environments[{entry.name}].isolation",
             reason=reasons.NOT_IMPLEMENTED,
-            message=f"{path} asks for {what}, which this version of Atoll does not do yet. Remove it to go on.",
+            message=f"spec.environments[{entry.name}].isolation Hosts is not supported by this version of Atoll; use "
+            "Cluster.",
         )
-        for path, wanted, what in asked
-        if wanted
+        for entry in tenant.environments
+        if entry.isolation is Isolation.HOSTS
     ]
 
 
@@ -197,4 +181,11 @@ def _problem(cluster_set: ClusterSet, path: str, reason: str, message: str) -> P
     return Problem(kind="ClusterSet", name=cluster_set.meta.name, path=path, reason=reason, message=message)
 
 
-SET_CHECKS: Final[tuple[SetCheck, ...]] = (_check_provider, _check_version, _check_names, _check_later, _check_hosts)
+SET_CHECKS: Final[tuple[SetCheck, ...]] = (
+    _check_provider,
+    _check_version,
+    _check_names,
+    _check_later,
+    check_authentication,
+    _check_hosts,
+)

@@ -1,4 +1,4 @@
-"""Steps on each child: its long work, its kubeconfig, its verification, and what shall be inside."""
+"""Steps on each child: its long work, its kubeconfig, its verification, its borders, and what shall be inside."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from typing import Final
 from atoll.fleet.cluster import ClusterRef, WantedCluster
 from atoll.fleet.names import ABANDON
 from atoll.fleet.observed import ChildCluster, ChildView
-from atoll.fleet.plan import ChildStep, ForgetCluster, PublishKubeconfig, StartOperation, VerifyMember
+from atoll.fleet.plan import ChildStep, ForgetCluster, PublishKubeconfig, StartOperation, TryBorders, VerifyMember
 from atoll.fleet.snapshot import Fleet
 from atoll.fleet.spec import DeletionPolicy
 from atoll.fleet.values import Version
 from atoll.membership.operations import Work, to_operation
 
+from .borders import count_cells, find_due_time, list_red_pairs, plan_borders
 from .interior import is_workable
+from .login import choose_authentication
 from .settings import merge_settings
 from .status.child import VERIFICATION_ATTEMPTS
 from .tenancy import Tenancy
@@ -92,7 +94,26 @@ def _steps(
                 sample_application=_wants_sample(fleet, child),
             )
         )
+    steps += _plan_borders(child, view, work, now)
     return steps
+
+
+def _plan_borders(child: ChildCluster, view: ChildView, work: Work, now: datetime) -> list[ChildStep]:
+    due = _find_borders_due(child, view, work)
+    if due is None or now < due or view.member is None:
+        return []
+    borders = plan_borders(view.member, now=now, key=child.id, red=list_red_pairs(child, view))
+    if borders is None:
+        return []
+    reason = f"{count_cells(borders)} borders between tenants have to be tried"
+    return [TryBorders(child=child.name, borders=borders, reason=reason)]
+
+
+def _find_borders_due(child: ChildCluster, view: ChildView, work: Work) -> datetime | None:
+    if work.operation is not None or work.lost:
+        # Its API server may be on its way down; what it answers now proves nothing.
+        return None
+    return find_due_time(child, view)
 
 
 def _wants_sample(fleet: Fleet, child: ChildCluster) -> bool:
@@ -106,12 +127,15 @@ def _attempt(child: ChildCluster, view: ChildView) -> int:
 
 
 def list_wakes(fleet: Fleet, works: Mapping[str, Work]) -> list[datetime]:
-    """List when verifications that have failed are due again: nothing else may happen until then."""
+    """List when verifications that have failed, and tries of borders, are due: nothing else may happen until then."""
     wakes = []
     for child in fleet.children:
         view, work = fleet.views.get(child.name), works.get(child.name)
         if view is not None and work is not None and _may_verify(child, view, work):
             due = _due_time(child, view)
+            wakes += [due] if due is not None else []
+        if view is not None and work is not None:
+            due = _find_borders_due(child, view, work)
             wakes += [due] if due is not None else []
     return wakes
 
@@ -124,7 +148,7 @@ def _should_verify(child: ChildCluster, view: ChildView, work: Work, now: dateti
 
 
 def _may_verify(child: ChildCluster, view: ChildView, work: Work) -> bool:
-    if work.operation is not None or work.lost or child.done_revision == child.revision:
+    if work.operation is not None or work.held or work.lost or child.done_revision == child.revision:
         return False
     if not is_workable(child, view) or view.member is None:
         return False
@@ -158,4 +182,5 @@ def _wanted(fleet: Fleet, child: ChildCluster) -> WantedCluster:
         settings=settings,
         labels=child.meta.labels,
         hosts=child.hosts,
+        authentication=choose_authentication(fleet, child),
     )

@@ -82,6 +82,8 @@ def compose_plan(
     children = plan_child_steps(fleet, tenancy, works, now)
     wakes += list_wakes(fleet, works)
     wakes += _list_pause_ends(fleet)
+    if placement.moves:
+        wakes += [freeze.end for environment in fleet.environments for freeze in environment.freezes]
     future = [moment for moment in wakes if moment > now]
     plan = Plan(hub=tuple(hub), children=children, wake=min(future, default=None))
     return {(subject.kind, subject.name): subject.wanted for subject in subjects}, plan

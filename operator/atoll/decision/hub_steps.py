@@ -36,7 +36,17 @@ def plan_finalizers(fleet: Fleet, tenancy: Tenancy) -> list[HubStep]:
     for environment in fleet.environments:
         used = any(item.environment == environment.meta.name for item in tenancy.placements)
         steps += _finalizer("Environment", environment.meta, done=not used)
+    named = _list_regimes(fleet) if fleet.regimes else set()
+    for regime in fleet.regimes:
+        steps += _finalizer("Regime", regime.meta, done=regime.meta.name not in named)
     return steps
+
+
+def _list_regimes(fleet: Fleet) -> set[str]:
+    """List every regime that somebody demands or is attested for: without its Regime nobody knows its rules."""
+    demanded = [*(item.regimes for item in fleet.environments), *(item.regimes for item in fleet.tenants)]
+    attested = [member.regimes for item in fleet.cluster_sets for member in item.members]
+    return {name for names in (*demanded, *(item.regimes for item in fleet.cluster_sets), *attested) for name in names}
 
 
 def _finalizer(kind: str, meta: Meta, *, done: bool) -> list[HubStep]:

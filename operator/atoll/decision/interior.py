@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from atoll.fleet.decisions import Placement
-from atoll.fleet.names import TENANT_LABEL
+from atoll.fleet.names import BEING_LEFT, TENANT_LABEL
 from atoll.fleet.observed import ChildCluster, ChildView, MemberView
 from atoll.fleet.plan import ApplyMemberObject, ChildStep, DeleteMemberObject
 from atoll.fleet.snapshot import Fleet
 from atoll.fleet.spec import DeletionPolicy, Tenant
-from atoll.segregation import plan_member_objects, taken_namespaces, taken_owner, wanted_objects
+from atoll.segregation import find_operators, plan_member_objects, taken_namespaces, taken_owner, wanted_objects
+
+from .leaving import may_remove
 
 Covers = Callable[[Mapping[str, Any], Mapping[str, Any]], bool]
 """Says whether an observed object already holds all that is wanted (`atoll.kube.compare.covers`)."""
@@ -70,8 +72,15 @@ def plan_interior(
     owner = taken_owner(view.member, fleet.hub_uid, fleet.name, child.id)
     if owner:
         return Interior(foreign_owner=owner, seen=True)
-    taken = taken_namespaces(placements, view.member)
-    ours = tuple(placement for placement in placements if placement.namespace not in taken)
+    tenants = {tenant.meta.name: tenant for tenant in fleet.tenants}
+    taken = taken_namespaces(placements, view.member, tenants)
+    ours = tuple(
+        placement
+        for placement in placements
+        # What is left is never made anew: that its namespace is gone means that it has been left.
+        if placement.namespace not in taken
+        and (placement.state != "Leaving" or placement.namespace in view.member.namespaces)
+    )
     wanted = wanted_objects(
         fleet,
         child,
@@ -79,6 +88,9 @@ def plan_interior(
         fleet.hub_uid,
         labels_for=tenancy_of.labels,
         pod_security_for=tenancy_of.pod_security,
+        tenants=tenants,
+        operators=find_operators(view.member.username, view.member.groups),
+        served=view.member.version,
     )
     steps = plan_member_objects(
         child.name,
@@ -103,13 +115,8 @@ def _is_going(step: ChildStep, member: MemberView) -> bool:
 
 
 def _released(fleet: Fleet, placements: tuple[Placement, ...]) -> frozenset[str]:
-    """List the namespaces that go with their data: only where the tenant's policy says Delete."""
-    policies = {tenant.meta.name: tenant.deletion_policy for tenant in fleet.tenants}
-    return frozenset(
-        placement.namespace
-        for placement in placements
-        if placement.state == "Leaving" and policies.get(placement.tenant) is DeletionPolicy.DELETE
-    )
+    """List the namespaces that go with their data."""
+    return frozenset(placement.namespace for placement in placements if may_remove(fleet, placement))
 
 
 def _touched(steps: tuple[ChildStep, ...], member: MemberView) -> set[str]:
@@ -148,7 +155,11 @@ def settle_placements(
         taken = placement.namespace in interior.taken
         if placement.state == "Leaving":
             # Of a namespace that is somebody else's there is nothing to clean up.
-            if busy or (not taken and _still_there(tenant, placement, fleet)):
+            if (
+                busy
+                or (placement.mark in BEING_LEFT and not taken and _is_there(placement, fleet))
+                or (not taken and _still_there(tenant, placement, fleet))
+            ):
                 settled.append(placement)
             continue
         if taken:
@@ -165,9 +176,11 @@ def settle_placements(
     return tuple(settled)
 
 
+def _is_there(placement: Placement, fleet: Fleet) -> bool:
+    view = fleet.views.get(placement.cluster)
+    return view is not None and view.member is not None and placement.namespace in view.member.namespaces
+
+
 def _still_there(tenant: Tenant, placement: Placement, fleet: Fleet) -> bool:
     """Say whether a namespace that leaves with its data is still being deleted."""
-    view = fleet.views.get(placement.cluster)
-    if tenant.deletion_policy is not DeletionPolicy.DELETE or view is None or view.member is None:
-        return False
-    return placement.namespace in view.member.namespaces
+    return tenant.deletion_policy is DeletionPolicy.DELETE and _is_there(placement, fleet)

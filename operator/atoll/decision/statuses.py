@@ -154,6 +154,9 @@ def _tenancy(
     tenancy: Tenancy,
 ) -> list[Subject]:
     subjects = []
+    drifted: dict[str, dict[str, str]] = {}
+    for (name, _, cluster), message in placement.drifted.items():
+        drifted.setdefault(name, {})[cluster] = message
     for tenant in fleet.tenants:
         name = tenant.meta.name
         pending = _pending_cluster(fleet, tenant, tenancy, now)
@@ -163,6 +166,8 @@ def _tenancy(
             [entry for entry in placement.unplaced if entry.tenant == name],
             by_object.get(("Tenant", name), ()),
             pending_on=pending,
+            moves=[move for move in placement.moves if move.tenant == name],
+            drifted=drifted.get(name, {}),
             paused=_pause(tenant.paused, now),
             now=now,
         )
@@ -173,6 +178,7 @@ def _tenancy(
             tenancy.placements,
             placement.unplaced,
             by_object.get(("Environment", environment.meta.name), ()),
+            kept=placement.kept.get(environment.meta.name, ()),
             paused=_pause(environment.paused, now),
             now=now,
         )

@@ -10,9 +10,16 @@ from datetime import datetime
 from atoll.fleet.decisions import Placement, PlacementDecision, Problem
 from atoll.fleet.observed import ChildCluster
 from atoll.fleet.snapshot import Fleet
-from atoll.governance import attested_regimes, choose_pod_security, compile_labels, effective_regimes
+from atoll.governance import (
+    attested_regimes,
+    choose_pod_security,
+    compile_labels,
+    effective_regimes,
+    find_contradictions,
+)
 
 from .interior import Compiled, Covers, Interior, plan_interior, settle_placements
+from .leaving import mark_placement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +56,7 @@ def plan_tenancy(fleet: Fleet, placement: PlacementDecision, now: datetime, *, c
     A placement that was decided just now is written first; its namespace is made by a later decision, that reads it
     back. So a crash in between forgets nothing, and another operator sees what is meant.
     """
-    decided = tuple(_leave_with_tenant(fleet, placement))
+    decided = tuple(mark_placement(fleet, item) for item in _leave_with_tenant(fleet, placement))
     written = {
         (tenant.meta.name, entry.get("environment"), entry.get("namespace"), entry.get("cluster"))
         for tenant in fleet.tenants
@@ -59,7 +66,7 @@ def plan_tenancy(fleet: Fleet, placement: PlacementDecision, now: datetime, *, c
     by_cluster = _group(standing, lambda item: item.cluster)
     frozen = _frozen_tenants(fleet, now)
     interiors = {}
-    problems: list[Problem] = []
+    problems: list[Problem] = list(find_contradictions(fleet))
     for child in fleet.children:
         here = by_cluster.get(child.name, ())
         compiled, found = _compile(fleet, child, here)

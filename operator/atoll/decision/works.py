@@ -15,6 +15,7 @@ from atoll.membership.operations import Work, plan_work
 from atoll.membership.protection import is_protected
 
 from .hosts import is_waiting_for_hosts
+from .login import choose_authentication, find_refused_login
 from .tenancy import Tenancy
 
 
@@ -33,7 +34,11 @@ def plan_works(fleet: Fleet, tenancy: Tenancy, hosts: HostDecision, now: datetim
             now,
             may_begin=not waiting and _may_begin(fleet, child, tenancy, now),
             orphan=is_orphaned(fleet, child),
+            authentication=choose_authentication(fleet, child),
         )
+        refused = find_refused_login(fleet, child)
+        if refused and work.operation is None:
+            work = replace(work, held=True, reason=refused)
         works[child.name] = replace(work, reason=waiting) if waiting and work.operation is None else work
     return works
 
@@ -52,7 +57,8 @@ def _describe_wait(fleet: Fleet, child: ChildCluster, hosts: HostDecision) -> st
 
 def is_orphaned(fleet: Fleet, child: ChildCluster) -> bool:
     """Say whether a deletion of this child leaves its cluster running whatever its policy says."""
-    if ABANDON in child.meta.annotations or "ChildCluster" in fleet.terminating_kinds:
+    # A set whose CRD goes takes its children's objects along, so its CRD counts as theirs does.
+    if ABANDON in child.meta.annotations or {"ChildCluster", "ClusterSet"} & set(fleet.terminating_kinds):
         return True
     cluster_set = fleet.cluster_set(child.set_name)
     return cluster_set is not None and is_protected(cluster_set.meta, protected=cluster_set.deletion_protection)

@@ -72,6 +72,8 @@ class WantedCluster:
     """Claimed hosts, for providers that use a HostPool."""
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Content of the credentials Secret, if the block names one. Never logged."""
+    authentication: Mapping[str, Any] | None = field(default_factory=dict)
+    """`spec.authentication`; empty: it trusts no issuer. None: it has not been told yet and keeps what it has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +127,8 @@ class ObservedCluster:
     certificates_expire_time: datetime | None = None
     drift: tuple[str, ...] = ()
     """Owned fields that differ on the far side, one sentence each; a CHANGE mends them."""
+    authentication: str | None = None
+    """Digest of how people log in there now (`fleet.authentication`); "" trusts no issuer, None: nobody can tell."""
     message: str = ""
     """With UNKNOWN: why we could not ask."""
 
@@ -140,6 +144,8 @@ class ProviderInfo:
     upgrades: bool = True
     """False: Atoll only watches the version (existing clusters)."""
     uses_host_pool: bool = False
+    sets_authentication: bool = True
+    """False: its API servers cannot be told whom to trust (and never where Atoll only watches)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,7 +91,7 @@ class Placement:
     rule: str = ""
     """Code of the binding rule that it breaks now (`country`, `isolation`, …): it has to move; empty: none."""
     mark: str = "placed"
-    """What its namespace says of itself (label PLACEMENT_LABEL): placed | leaving | released."""
+    """What its namespace says of itself (label PLACEMENT_LABEL): placed | leaving | emptied | released."""
     access: bool = True
     """Whether the tenant's people and accounts are let in; who moves keeps it until the old place is empty."""
 
@@ -159,7 +159,11 @@ class PlacementDecision:
     placements: tuple[Placement, ...] = ()
     unplaced: tuple[Unplaced, ...] = ()
     moves: tuple[Move, ...] = ()
-    """Begun now or under way: both places stand in `placements`."""
+    """Begun or under way, where both places stand in `placements`; without a target it waits, and `reason` says why."""
+    drifted: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
+    """What has changed, of rules that bind only when placing, by (tenant, environment, ChildCluster)."""
+    kept: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Clusters that an environment of topology ClusterPerEnvironment keeps for itself, by environment."""
     problems: tuple[Problem, ...] = ()
 
 

@@ -25,7 +25,10 @@ TENANT_LABEL: Final = "atoll.dev/tenant"
 ENVIRONMENT_LABEL: Final = "atoll.dev/environment"
 
 PLACEMENT_LABEL: Final = "atoll.dev/placement"
-"""On a tenant's namespace in a child: placed, leaving (its tenant moves away) or released (kept for its data alone)."""
+"""On a tenant's namespace in a child: placed; leaving (its tenant moves out), emptied (nobody gets in any more, it goes
+next), released (kept for its data alone)."""
+BEING_LEFT: Final = frozenset({"leaving", "emptied"})
+"""Values of PLACEMENT_LABEL with which it matters what still stands in the namespace."""
 TENANT_UID: Final = "atoll.dev/tenant-uid"
 """Annotation on a tenant's namespace: UID of the Tenant; a later one of the same name does not inherit it."""
 ADOPT: Final = "atoll.dev/adopt"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from .borders import BorderRun
 from .cluster import Finding, ObservedCluster, OperationType
 from .spec import DeletionPolicy, Meta
 from .values import Version
@@ -118,6 +119,16 @@ class MemberView:
     """How many nodes that sum counts: all but control-plane nodes that are kept free."""
     nodes_total: int = 0
     nodes_ready: int = 0
+    occupancy: Mapping[str, str] = field(default_factory=dict)
+    """What still stands in namespaces that are being left, in words; empty: nothing; not named: nobody asked."""
+    username: str = ""
+    """Who we are there, as its API server says; empty: it does not tell."""
+    groups: tuple[str, ...] = ()
+    """The groups that we are in there."""
+    rights: str = ""
+    """Digest of what grants and bounds rights there, ours or not: it changes when borders may have."""
+    bound_elsewhere: tuple[str, ...] = ()
+    """Our accounts (names in `atoll-system`) that bindings name which are not ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +156,8 @@ class ChildView:
     """It was let go of: owner references are off, and its provider looks after it no more."""
     verification: Verification | None = None
     """The latest run in the life of this process."""
+    borders: BorderRun | None = None
+    """The latest try of the borders between tenants in the life of this process, since the child last fell silent."""
 
 
 def find_missing_wall(child: ChildCluster, view: ChildView | None) -> str:

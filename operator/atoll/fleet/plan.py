@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
 
+from .borders import BorderPlan
 from .cluster import ClusterRef, Operation, WantedCluster
 
 
@@ -152,11 +153,26 @@ class VerifyMember:
     """Where there are nodes: deploy the sample application, too."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TryBorders:
+    """Try the borders between the tenants of a child, with their own identities; nothing in the child changes."""
+
+    child: str
+    borders: BorderPlan
+    reason: str
+
+
 HubStep: TypeAlias = SetFinalizer | CreateObject | ApplyObject | DeleteObject | WriteStatus | RecordEvent
 """A step on the management plane."""
 
 ChildStep: TypeAlias = (
-    StartOperation | ForgetCluster | PublishKubeconfig | ApplyMemberObject | DeleteMemberObject | VerifyMember
+    StartOperation
+    | ForgetCluster
+    | PublishKubeconfig
+    | ApplyMemberObject
+    | DeleteMemberObject
+    | VerifyMember
+    | TryBorders
 )
 """A step on one child."""
 

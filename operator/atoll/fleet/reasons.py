@@ -50,12 +50,16 @@ UP_TO_DATE: Final = "UpToDate"
 UNPLACED: Final = "Unplaced"
 PLACED: Final = "Placed"
 PLACEMENT_DRIFTED: Final = "PlacementDrifted"
+COMPLIANT: Final = "Compliant"
+NOT_COMPLIANT: Final = "NotCompliant"
 ENVIRONMENT_MISSING: Final = "EnvironmentMissing"
 NAMESPACE_TAKEN: Final = "NamespaceTaken"
 REGIME_MISSING: Final = "RegimeMissing"
 LABEL_CONFLICT: Final = "LabelConflict"
+REGIMES_CONTRADICT: Final = "RegimesContradict"
 IN_USE: Final = "InUse"
 NO_POLICY_ENFORCEMENT: Final = "NetworkPolicyNotEnforced"
+BORDER_CROSSED: Final = "BorderCrossed"
 NO_NODES: Final = "NoNodes"
 DELETION_PROTECTED: Final = "DeletionProtected"
 HOSTS_CLAIMED: Final = "HostsClaimed"
@@ -78,6 +82,7 @@ CLEANING: Final = "Cleaning"
 NEEDS_A_PERSON: Final[frozenset[str]] = frozenset(
     {
         VERIFICATION_FAILED,
+        BORDER_CROSSED,
         OPERATION_FAILED,
         PREFLIGHT_FAILED,
         IDENTITY_MISMATCH,
@@ -98,6 +103,7 @@ NEEDS_A_PERSON: Final[frozenset[str]] = frozenset(
         NAMESPACE_TAKEN,
         REGIME_MISSING,
         LABEL_CONFLICT,
+        REGIMES_CONTRADICT,
         IN_USE,
         DELETION_PROTECTED,
         HOST_KEY_MISMATCH,

@@ -198,6 +198,10 @@ class Freeze:
     end: datetime
     reason: str = ""
 
+    def holds(self, now: datetime) -> bool:
+        """Say whether it is frozen now."""
+        return self.start <= now < self.end
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from math import ceil
 
@@ -12,6 +12,18 @@ from atoll.fleet.spec import Environment, Isolation, Regime, Tenant, TenantEnvir
 from atoll.fleet.values import Resources, add_all
 
 _STRICTNESS = {level: place for place, level in enumerate(Isolation)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resident:
+    """What a tenant has of one environment on a cluster."""
+
+    tenant: str
+    environment: str
+    classes: frozenset[str]
+    """Workload classes of its namespaces there; the empty one for those without."""
+    isolation: Isolation
+    """What it demands, wherever it stands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +44,16 @@ class Case:
     """Regimes that tenants demand who stand there."""
     newest: tuple[int, int] = (0, 0)
     """Major and minor of the newest version that any ClusterSet declares."""
+    residents: tuple[Resident, ...] = ()
+    """Who stands there; the same tenant in the same environment does not count."""
+    environments: Mapping[str, Environment] = field(default_factory=dict)
+    """Of the fleet, by name: those of the residents are among them."""
+    kept_by: str = ""
+    """Another environment, of topology ClusterPerEnvironment, that keeps this cluster for itself."""
+    counts: Mapping[str, int] | None = None
+    """Placements of the environment by region or country, where it spreads them; None: nobody counts."""
+    fleet: tuple[Candidate, ...] = ()
+    """All clusters: they say over which regions or countries there is to spread."""
 
     @property
     def asked(self) -> TenantEnvironment:
@@ -66,9 +88,35 @@ class Case:
     @property
     def isolation(self) -> Isolation:
         """The strictest isolation that anybody asks for."""
-        levels = [self.asked.isolation, self.environment.isolation]
-        levels += [self.regimes[name].isolation for name in self.enforced if name in self.regimes]
-        return max(levels, key=lambda level: _STRICTNESS[level])
+        return strictest(demand_isolation(self.tenant, self.environment, self.regimes), self.given_isolation)
+
+    @property
+    def given_isolation(self) -> Isolation:
+        """What the regimes that the cluster is attested for ask of everybody there."""
+        return strictest(*(self.regimes[name].isolation for name in self.candidate.regimes if name in self.regimes))
+
+    @property
+    def classes(self) -> frozenset[str]:
+        """Workload classes of the namespaces in question."""
+        return frozenset(item.workload_class for item in self.namespaces)
+
+    @property
+    def crowd(self) -> Mapping[str, int]:
+        """Placements in each region or country that the environment may use; empty where it spreads nothing."""
+        spread, selector = self.environment.spread, self.environment.selector
+        if spread is None or self.counts is None:
+            return {}
+        own = self.candidate.cluster
+        others = [item for item in self.fleet if item.cluster != own and not item.leaving]
+        usable = [item for item in others if selector is None or selector.matches(item.labels)]
+        domains = {read_domain(item, spread.topology_key) for item in (*usable, self.candidate)}
+        return {name: self.counts.get(name, 0) for name in sorted(domains) if name}
+
+    @property
+    def domain(self) -> str:
+        """Region or country of the cluster, whichever the environment spreads over."""
+        spread = self.environment.spread
+        return read_domain(self.candidate, spread.topology_key) if spread is not None else ""
 
     @property
     def offered(self) -> dict[str, int]:
@@ -79,6 +127,24 @@ class Case:
     def field(self) -> str:
         """Where the member is declared."""
         return f"ClusterSet {self.candidate.set_name} spec.clusters[{self.candidate.member_name}]"
+
+
+def strictest(*levels: Isolation) -> Isolation:
+    """Return the strictest of these; Namespace, which everybody gets, for none."""
+    return max(levels, key=lambda level: _STRICTNESS[level], default=Isolation.NAMESPACE)
+
+
+def demand_isolation(tenant: Tenant, environment: Environment, regimes: Mapping[str, Regime]) -> Isolation:
+    """Return how strictly a tenant is to be kept apart in an environment, wherever it stands."""
+    levels = [item.isolation for item in tenant.environments if item.name == environment.meta.name]
+    demanded = {*environment.regimes, *tenant.regimes}
+    levels += [regimes[name].isolation for name in demanded if name in regimes]
+    return strictest(environment.isolation, *levels)
+
+
+def read_domain(candidate: Candidate, key: str) -> str:
+    """Return the region or country of a cluster, as placements are spread over it."""
+    return candidate.country if key == "country" else candidate.region
 
 
 def to_thousandths(resources: Resources) -> dict[str, int]:

@@ -29,8 +29,16 @@ def choose_clusters(
     need: Mapping[str, int],
     admitted: int,
     crowd: Mapping[str, int],
+    planned: int | None = None,
 ) -> list[int]:
-    """Pick up to `opening.count` clusters. `crowd` counts the environment's placements by region or country."""
+    """Pick up to `opening.count` clusters. `crowd` counts the environment's placements by region or country.
+
+    `planned` is what was thought out for many together (see `batch`); it is followed where that is still possible.
+    """
+    if planned is not None and admitted >> planned & 1:
+        offered = ledger.offered(opening.environment.headroom_percent)
+        if ledger.fits(planned, ledger.slots(need), offered):
+            return [planned]
     spread = opening.environment.spread
     key = spread.topology_key if spread is not None else "region"
     spreads = spread is not None or opening.asked.clusters > 1

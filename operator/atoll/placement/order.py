@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
+from .batch import is_free
 from .case import to_thousandths
 from .demand import Opening
 from .ledger import Ledger
 
 
 def order_openings(ledger: Ledger, openings: tuple[Opening, ...]) -> list[tuple[Opening, Mapping[str, int]]]:
-    """Order by who has least choice, then by dominant share, the biggest first, then by name."""
+    """Order by who has least choice, then by dominant share, the biggest first, then by name.
+
+    Who is free to choose comes last: those are planned together, around what the others need.
+    """
     totals = [sum(row[slot] for row in ledger.capacity if row[slot] > 0) for slot in range(len(ledger.resources))]
 
     def share(need: Mapping[str, int]) -> float:
@@ -23,7 +27,14 @@ def order_openings(ledger: Ledger, openings: tuple[Opening, ...]) -> list[tuple[
         for item in opening.asked.namespaces:
             if item.name in opening.names:
                 need.update(to_thousandths(item.resources))
-        key = (not opening.only, -share(need), opening.tenant.meta.name, opening.asked.name, opening.only)
+        key = (
+            not opening.only,
+            is_free(opening),
+            -share(need),
+            opening.tenant.meta.name,
+            opening.asked.name,
+            opening.only,
+        )
         found.append((key, opening, need))
     found.sort(key=lambda item: item[0])
     return [(opening, dict(need)) for _, opening, need in found]

@@ -70,7 +70,17 @@ def _patch_environment(before: Case, after: Case) -> Iterable[Patch]:
         values["spec.allowedTenants"] = list(new.allowed_tenants)
     if new.max_per_tenant != old.max_per_tenant:
         values["spec.maxPerTenant"] = new.max_per_tenant.to_manifest()
-    return [Patch(kind="Environment", name=old.meta.name, path=path, value=value) for path, value in values.items()]
+    if new.isolation != old.isolation:
+        values["spec.isolation"] = str(new.isolation)
+    if new.spread != old.spread and new.spread is not None:
+        values["spec.placement.spread.maxSkew"] = new.spread.max_skew
+    found = [Patch(kind="Environment", name=old.meta.name, path=path, value=value) for path, value in values.items()]
+    found += [
+        Patch(kind="Environment", name=name, path="spec.topology", value=str(environment.topology))
+        for name, environment in sorted(after.environments.items())
+        if environment.topology != before.environments[name].topology
+    ]
+    return found
 
 
 def _patch_tenant(before: Case, after: Case) -> Iterable[Patch]:
@@ -78,6 +88,8 @@ def _patch_tenant(before: Case, after: Case) -> Iterable[Patch]:
     if after.tenant.regimes != before.tenant.regimes:
         yield Patch(kind="Tenant", name=name, path="spec.regimes", value=list(after.tenant.regimes))
     path = f"spec.environments[{before.environment.meta.name}]"
+    if after.asked.isolation != before.asked.isolation:
+        yield Patch(kind="Tenant", name=name, path=f"{path}.isolation", value=str(after.asked.isolation))
     for old, new in zip(before.asked.namespaces, after.asked.namespaces, strict=True):
         at = f"{path}.namespaces[{old.name}]" if old.name else path
         if new.resources != old.resources:
@@ -96,6 +108,8 @@ def _patch_regimes(before: Case, after: Case) -> Iterable[Patch]:
             yield Patch(kind="Regime", name=name, path="spec.countries", value=list(new.countries))
         if new.incompatible_with != old.incompatible_with:
             yield Patch(kind="Regime", name=name, path="spec.incompatibleWith", value=list(new.incompatible_with))
+        if new.isolation != old.isolation:
+            yield Patch(kind="Regime", name=name, path="spec.isolation", value=str(new.isolation))
         if new.max_minors_behind != old.max_minors_behind:
             yield Patch(kind="Regime", name=name, path="spec.versions.maxMinorsBehind", value=new.max_minors_behind)
 

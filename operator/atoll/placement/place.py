@@ -1,60 +1,116 @@
-"""The placement decision. What stands stays; only what is missing is placed.
+"""The placement decision. What stands stays; only what is missing is placed, and what breaks a binding rule moves.
 
 A label or a capacity that changes later moves nobody (`PlacementDrifted` tells of it); regimes, countries and isolation
-will plan moves, which is a step of its own.
+plan a move: another place is made before the old one is left.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from types import MappingProxyType
+from typing import Final
 
 from atoll.fleet.decisions import Candidate, Placement, PlacementDecision, Refusal, Unplaced
 from atoll.fleet.snapshot import Fleet
-from atoll.fleet.spec import Environment, Isolation, Tenant
+from atoll.fleet.spec import Isolation, Tenant, Topology
 
 from .case import to_thousandths
-from .choose import choose_clusters, read_domain
-from .demand import Opening, survey
+from .choose import choose_clusters
+from .demand import Opening, list_groups, survey
 from .filter import Filter
+from .judge import judge_past
 from .ledger import Ledger, read_quotas
+from .moves import admit_moves, begin_move
 from .order import order_openings
 from .refusals import build_refusal, build_unplaced, list_nearest, list_relevant
 from .rules import show
+from .standing import read_past
+
+MOVES_AT_ONCE: Final = 3
+"""How many moves of a fleet are under way at a time: each holds two places, and somebody has to carry the data over."""
 
 
 def place(fleet: Fleet, candidates: tuple[Candidate, ...], now: datetime) -> PlacementDecision:
     """Decide where every namespace of every tenant goes."""
-    clusters = {item.cluster: number for number, item in enumerate(candidates)}
-    standing = survey(fleet, clusters, now)
-    ledger, sieve = _open_books(fleet, candidates, standing.kept)
-    crowds: dict[str, Counter[str]] = defaultdict(Counter)
-    spread = {item.meta.name: item.spread.topology_key for item in fleet.environments if item.spread is not None}
-    for item in {(p.tenant, p.environment, p.cluster) for p in standing.kept if p.environment in spread}:
-        crowds[item[1]][read_domain(ledger, ledger.index[item[2]], spread[item[1]])] += 1
+    past = read_past(fleet, (item.cluster for item in candidates))
+    ledger, sieve = _open_books(fleet, candidates, [item for found in past.values() for item in found])
+    judged = judge_past(fleet, ledger, sieve, past)
+    standing = survey(fleet, past, judged, now)
+    openings, held = admit_moves(standing, ledger.candidates, MOVES_AT_ONCE, now)
     placements = list(standing.kept)
+    moves = list(standing.moving)
     open_still: list[Opening] = []
-    for opening, need in order_openings(ledger, standing.openings):
-        name = opening.environment.meta.name
-        picked = [] if opening.blocked else _pick(ledger, sieve, opening, need, crowds[name])
-        for number in picked:
-            placements += _build_placements(ledger, opening, need, number, now)
-            ledger.spend(number, need)
-            sieve.settle(number, _read_demanded(opening.environment, opening.tenant))
-            if not opening.only and name in spread:
-                crowds[name][read_domain(ledger, number, spread[name])] += 1
-        if len(picked) < opening.count:
-            chosen = tuple(ledger.candidates[number].cluster for number in picked)
-            hosting = (*opening.hosting, *chosen)
-            open_still.append(replace(opening, hosting=hosting, count=opening.count - len(picked)))
+    for opening, need in order_openings(ledger, openings):
+        rest = opening
+        while rest.count and not rest.blocked and not rest.unsure:
+            # Where an environment is spread, each place that is picked weighs where the next may be.
+            one_by_one = rest.environment.spread is not None and not rest.only
+            batch = replace(rest, count=1) if one_by_one else rest
+            picked = _pick(ledger, sieve, batch, need)
+            for number in picked:
+                placements += _build_placements(ledger, sieve, opening, need, number, now)
+                ledger.spend(number, need)
+                _settle(sieve, opening, number)
+            targets = [ledger.candidates[number].cluster for number in picked]
+            origins = list(rest.moving)[: len(targets)]
+            moves += [begin_move(opening, origin, target) for origin, target in zip(origins, targets, strict=False)]
+            left = {origin: why for origin, why in rest.moving.items() if origin not in origins}
+            rest = replace(
+                rest, hosting=(*rest.hosting, *targets), count=rest.count - len(picked), moving=MappingProxyType(left)
+            )
+            if len(picked) < batch.count:
+                break
+        if opening.giving_back:
+            if rest.count:
+                placements = _keep_lowered(placements, opening)
+        elif rest.count:
+            open_still.append(rest)
+            moves += [begin_move(opening, origin, "") for origin in rest.moving]
     unplaced = [build_unplaced(fleet, ledger, sieve, opening) for opening in open_still]
     return PlacementDecision(
         placements=tuple(sorted(placements, key=lambda p: (p.tenant, p.environment, p.namespace, p.cluster))),
         unplaced=tuple(sorted(unplaced, key=lambda u: (u.tenant, u.environment, u.namespaces))),
+        moves=tuple(sorted((*moves, *held), key=lambda m: (m.tenant, m.environment, m.namespaces, m.origin))),
+        drifted=judged.drifted,
+        kept=sieve.residents.list_kept(),
         problems=standing.problems,
     )
+
+
+def _settle(sieve: Filter, opening: Opening, number: int) -> None:
+    """Book what was placed just now. An environment that keeps its clusters takes all that it selects, once."""
+    environment, tenant = opening.environment, opening.tenant
+    residents = sieve.residents
+    if (
+        environment.topology is Topology.CLUSTER_PER_ENVIRONMENT
+        and environment.selector is not None
+        and not residents.list_kept()[environment.meta.name]
+    ):
+        residents.keep(environment.meta.name, sieve.list_selected(opening))
+    for item in opening.asked.namespaces:
+        if item.name in opening.names:
+            sieve.settle(
+                number,
+                tenant.meta.name,
+                environment.meta.name,
+                item.workload_class,
+                spec=tenant,
+                crowds=not opening.only,
+            )
+
+
+def _keep_lowered(placements: list[Placement], opening: Opening) -> list[Placement]:
+    """Leave a tenant where it is, although it needs no cluster to itself any more: there is no better place."""
+    name, environment = opening.tenant.meta.name, opening.asked.name
+    return [
+        replace(item, isolation=Isolation.NAMESPACE)
+        if (item.tenant, item.environment) == (name, environment) and item.cluster in opening.moving
+        else item
+        for item in placements
+    ]
 
 
 def explain(
@@ -71,10 +127,12 @@ def explain(
     )
     if wanted is None or found is None or asked is None:
         return ()
-    ledger, sieve = _open_books(fleet, candidates, decision.placements)
-    own = [
-        p for p in decision.placements if p.tenant == tenant and p.environment == environment and p.state != "Leaving"
-    ]
+    mine = [p for p in decision.placements if (p.tenant, p.environment) == (tenant, environment)]
+    own = [p for p in mine if p.state != "Leaving"]
+    lacks = any((one.tenant, one.environment) == (tenant, environment) for one in decision.unplaced)
+    # Who has all that it asks for is judged as if it looked for a place now: it does not stand in its own way.
+    books = [p for p in decision.placements if lacks or (p.tenant, p.environment) != (tenant, environment)]
+    ledger, sieve = _open_books(fleet, candidates, books)
     openings = [
         Opening(
             tenant=wanted,
@@ -92,10 +150,11 @@ def explain(
             tenant=wanted,
             environment=found,
             asked=asked,
-            names=tuple(item.name for item in asked.namespaces),
+            names=names,
             count=1,
             hosting=tuple(sorted({p.cluster for p in own})),
         )
+        for names in list_groups(found, asked)
     ]
     refusals = []
     for opening in openings:
@@ -121,7 +180,12 @@ def _open_books(fleet: Fleet, candidates: Iterable[Candidate], kept: Iterable[Pl
                 resources.update(need)
     ledger = Ledger(candidates, resources)
     sieve = Filter(fleet, ledger)
-    environments = {item.meta.name: item for item in fleet.environments}
+    classes = {
+        tenant.namespace_name(environment.name, namespace.name): namespace.workload_class
+        for tenant in fleet.tenants
+        for environment in tenant.environments
+        for namespace in environment.namespaces
+    }
     booked: dict[str, set[str]] = defaultdict(set)
     for item in kept:
         number = ledger.index[item.cluster]
@@ -129,25 +193,35 @@ def _open_books(fleet: Fleet, candidates: Iterable[Candidate], kept: Iterable[Pl
         if amounts is not None:
             ledger.spend(number, amounts)
             booked[item.cluster].add(item.namespace)
-        sieve.settle(number, _read_demanded(environments.get(item.environment), tenants.get(item.tenant)))
+        sieve.settle(
+            number,
+            item.tenant,
+            item.environment,
+            classes.get(item.namespace, ""),
+            spec=tenants.get(item.tenant),
+            recorded=item.isolation,
+            crowds=item.state != "Leaving",
+        )
     for number, candidate in enumerate(ledger.candidates):
         if candidate.cluster in fleet.views:
             ledger.spend(number, read_quotas(fleet, candidate.cluster, booked[candidate.cluster]))
     return ledger, sieve
 
 
-def _pick(
-    ledger: Ledger, sieve: Filter, opening: Opening, need: Mapping[str, int], crowd: Mapping[str, int]
-) -> list[int]:
+def _pick(ledger: Ledger, sieve: Filter, opening: Opening, need: Mapping[str, int]) -> list[int]:
     admitted = list_relevant(ledger, opening)
     for _, mask in sieve.refuse(opening, with_capacity=False):
         admitted &= ~mask
+    if opening.giving_back:
+        admitted &= sieve.list_shared(opening)
+    crowd = sieve.residents.count(opening.environment.meta.name) or {}
     return choose_clusters(ledger, opening, need, admitted, crowd) if admitted else []
 
 
 def _build_placements(
-    ledger: Ledger, opening: Opening, need: Mapping[str, int], number: int, now: datetime
+    ledger: Ledger, sieve: Filter, opening: Opening, need: Mapping[str, int], number: int, now: datetime
 ) -> list[Placement]:
+    isolation = sieve.build_case(opening, number).isolation
     reason = _write_reason(ledger, opening, need, number)
     return [
         Placement(
@@ -155,7 +229,7 @@ def _build_placements(
             environment=opening.asked.name,
             namespace=namespace,
             cluster=ledger.candidates[number].cluster,
-            isolation=Isolation.NAMESPACE,
+            isolation=isolation,
             state="Pending",
             since=now,
             reason=reason,
@@ -176,11 +250,6 @@ def _write_reason(ledger: Ledger, opening: Opening, need: Mapping[str, int], num
         whole = ledger.capacity[number][slot]
         parts.append(f"{show(whole - ledger.used[number][slot])} of {show(whole)} {name} free")
     return ", ".join(parts)
-
-
-def _read_demanded(environment: Environment | None, tenant: Tenant | None) -> frozenset[str]:
-    demanded = set(environment.regimes if environment is not None else ())
-    return frozenset(demanded | set(tenant.regimes if tenant is not None else ()))
 
 
 def _names_of(tenant: Tenant, environment: str, full_names: Iterable[str]) -> tuple[str, ...]:

@@ -60,7 +60,7 @@ def list_nearest(refused: Refused, limit: int | None) -> Iterator[tuple[int, int
 
     Counts all clusters at once: digit by digit, each digit of the counters a set of bits.
     """
-    digits = [0, 0, 0, 0]
+    digits = [0] * len(RULES).bit_length()
     anyhow = 0
     for _, mask in refused:
         anyhow |= mask
@@ -116,6 +116,8 @@ def _write_message(opening: Opening, counts: dict[str, int], *, anybody: bool) -
     total = sum(counts.values())
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     text = f"{total} cluster{'' if total == 1 else 's'} refused: {', '.join(f'{n} {code}' for code, n in ordered)}"
+    if opening.unsure:
+        return "waits until every cluster has been looked at: its namespaces may stand there already"
     if opening.only:
         return f"does not fit on {opening.only}, where the other namespaces of the environment stand ({text})"
     have = len(opening.hosting)

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from decimal import Decimal
-from math import ceil
 from types import MappingProxyType
 from typing import Final
 
-from atoll.fleet.spec import Meta, Regime, TenantNamespace
+from atoll.fleet.spec import Regime
 from atoll.fleet.values import Resources, Selector, format_quantity
 
-from .case import Case, from_thousandths
-from .rules import RULES, find_incompatible, show
+from .case import Case
+from .edits import find_namespace, with_namespaces, with_new_regimes, with_regimes
+from .remedies_capacity import fix_capacity
+from .remedies_sharing import fix_isolation, fix_spread, fix_supported, fix_topology
+from .rules import RULES, find_incompatible
 from .selectors import choose_labels
 
 Fix = Callable[[Case], tuple[Case, str]]
-_MEBIBYTE = 1024 * 1024
 
 
 def mend(case: Case) -> tuple[Case | None, str]:
@@ -57,8 +57,8 @@ def fix_workload_class(case: Case) -> tuple[Case, str]:
     classless = [item.name for item in case.namespaces if not item.workload_class]
     sentences = []
     if classless:
-        case = _with_namespaces(
-            case, {name: replace(_namespace(case, name), workload_class=accepted[0]) for name in classless}
+        case = with_namespaces(
+            case, {name: replace(find_namespace(case, name), workload_class=accepted[0]) for name in classless}
         )
         sentences.append(f"give {', '.join(classless)} of Tenant {case.tenant.meta.name} workloadClass {accepted[0]}")
     if lacking:
@@ -82,7 +82,7 @@ def fix_attested(case: Case) -> tuple[Case, str]:
     missing = [name for name in case.demanded if name not in case.regimes]
     lacking = [name for name in case.demanded if name not in case.candidate.regimes]
     sentences = [f"create Regime {name}" for name in missing]
-    case = _with_new_regimes(case, missing)
+    case = with_new_regimes(case, missing)
     if lacking:
         attested = tuple(sorted({*case.candidate.regimes, *lacking}))
         case = replace(case, candidate=replace(case.candidate, regimes=attested))
@@ -94,7 +94,7 @@ def fix_exclusive(case: Case) -> tuple[Case, str]:
     """Let the tenant demand what the cluster is exclusive for."""
     missing = [name for name in case.candidate.regimes if name not in case.regimes]
     sentences = [f"create Regime {name}" for name in missing]
-    case = _with_new_regimes(case, missing)
+    case = with_new_regimes(case, missing)
     lacking = [name for name in case.candidate.regimes if case.regimes[name].exclusive and name not in case.demanded]
     if lacking:
         case = replace(case, tenant=replace(case.tenant, regimes=(*case.tenant.regimes, *lacking)))
@@ -121,7 +121,7 @@ def fix_country(case: Case) -> tuple[Case, str]:
         if country not in regime.countries
     }
     sentences += [f'add "{country}" to Regime {name} spec.countries' for name in changed]
-    return _with_regimes(case, changed), "; ".join(sentences)
+    return with_regimes(case, changed), "; ".join(sentences)
 
 
 def fix_incompatible(case: Case) -> tuple[Case, str]:
@@ -136,7 +136,7 @@ def fix_incompatible(case: Case) -> tuple[Case, str]:
                 left = tuple(item for item in regime.incompatible_with if item != other)
                 changed[name] = replace(regime, incompatible_with=left)
                 sentences.append(f'remove "{other}" from Regime {name} spec.incompatibleWith')
-    return _with_regimes(case, changed), "; ".join(sentences)
+    return with_regimes(case, changed), "; ".join(sentences)
 
 
 def fix_version(case: Case) -> tuple[Case, str]:
@@ -151,59 +151,7 @@ def fix_version(case: Case) -> tuple[Case, str]:
         if regime is not None and regime.max_minors_behind is not None and regime.max_minors_behind < behind:
             changed[name] = replace(regime, max_minors_behind=behind)
     sentence = f"upgrade ClusterSet {case.candidate.set_name}, or set Regime {', '.join(changed)} "
-    return _with_regimes(case, changed), f"{sentence}spec.versions.maxMinorsBehind to {behind}"
-
-
-def fix_supported(case: Case) -> tuple[Case, str]:
-    """Say what to ask for instead. Weakening the isolation is nothing that we would propose as an edit."""
-    sources = []
-    if case.environment.topology != "SharedCluster":
-        sources.append(f"use topology SharedCluster in Environment {case.environment.meta.name}")
-    if case.isolation != "Namespace":
-        named = [f"Regime {name}" for name in case.enforced if _isolation_of(case, name) != "Namespace"]
-        if case.environment.isolation != "Namespace":
-            named.insert(0, f"Environment {case.environment.meta.name}")
-        if case.asked.isolation != "Namespace":
-            named.insert(0, f"Tenant {case.tenant.meta.name} spec.environments[{case.asked.name}]")
-        sources.append(f"accept isolation Namespace in {', '.join(named)}, or wait for a version that supports more")
-    return case, "; ".join(sources)
-
-
-def fix_capacity(case: Case) -> tuple[Case, str]:
-    """Declare more where it is declared; ask for less where nodes are counted and something is left."""
-    need, offered = case.need, case.offered
-    wanted = need or {"pods": 1000}
-    declarable, shrinkable, full = [], [], []
-    for name, amount in sorted(wanted.items()):
-        if case.candidate.capacity is not None and amount <= offered.get(name, -1) - case.used.get(name, 0):
-            continue
-        if name not in case.counted:
-            declarable.append(name)
-        elif _left(case, name) > 0:
-            shrinkable.append(name)
-        else:
-            full.append(name)
-    sentences = []
-    share = 100 - case.environment.headroom_percent
-    if declarable and share > 0:
-        amounts = dict(case.candidate.capacity.amounts) if case.candidate.capacity is not None else {}
-        for name in declarable:
-            enough = (wanted[name] + case.used.get(name, 0)) * 100 / Decimal(share) / 1000
-            amounts[name] = _round(name, enough, up=True)
-        case = replace(case, candidate=replace(case.candidate, capacity=Resources(MappingProxyType(amounts))))
-        text = ", ".join(f"{name} to {format_quantity(amounts[name])}" for name in declarable)
-        sentences.append(f"set {case.field}.capacity.{text}, if it really holds that")
-    if shrinkable:
-        text = ", ".join(f"{format_quantity(_left(case, name))} {name}" for name in shrinkable)
-        short = ", ".join(
-            f"{show(need[name] - offered.get(name, 0) + case.used.get(name, 0))} {name}" for name in shrinkable
-        )
-        at = f"Tenant {case.tenant.meta.name} spec.environments[{case.asked.name}]"
-        sentences.append(f"ask for {text} in {at}, or free {short} on {case.candidate.cluster}")
-        case = _shrink(case, {name: _left(case, name) for name in shrinkable})
-    if full:
-        sentences.append(f"add nodes to {case.candidate.cluster}, or free {', '.join(full)} there")
-    return case, "; ".join(sentences)
+    return with_regimes(case, changed), f"{sentence}spec.versions.maxMinorsBehind to {behind}"
 
 
 def fix_allowed(case: Case) -> tuple[Case, str]:
@@ -289,67 +237,21 @@ FIXES: Final[Mapping[str, Fix]] = MappingProxyType(
         "version": fix_version,
         "not-supported": fix_supported,
         "border": fix_border,
+        "isolation": fix_isolation,
+        "topology": fix_topology,
         "capacity": fix_capacity,
         "allowed-tenants": fix_allowed,
         "ceiling": fix_ceiling,
         "selector": fix_selector,
+        "spread": fix_spread,
         "unavailable": fix_available,
         "leaving": fix_leaving,
     }
 )
-"""What regimes change comes before what reads regimes; labels come last, because stating a country adds one."""
+"""What regimes change comes before what reads regimes. Labels come late, because stating a country or region adds one.
+
+Spread comes last: a wider selector has more regions to spread over."""
 
 
 def _quote(names: list[str]) -> str:
     return ", ".join(f'"{name}"' for name in names)
-
-
-def _with_regimes(case: Case, changed: Mapping[str, Regime]) -> Case:
-    return replace(case, regimes=MappingProxyType({**case.regimes, **changed}))
-
-
-def _with_new_regimes(case: Case, names: list[str]) -> Case:
-    meta = case.tenant.meta
-    return _with_regimes(
-        case, {name: Regime(meta=Meta(name=name, namespace=meta.namespace), title=name) for name in names}
-    )
-
-
-def _isolation_of(case: Case, regime: str) -> str:
-    return case.regimes[regime].isolation if regime in case.regimes else "Namespace"
-
-
-def _namespace(case: Case, name: str) -> TenantNamespace:
-    return next(item for item in case.asked.namespaces if item.name == name)
-
-
-def _with_namespaces(case: Case, changed: Mapping[str, TenantNamespace]) -> Case:
-    namespaces = tuple(changed.get(item.name, item) for item in case.asked.namespaces)
-    asked = replace(case.asked, namespaces=namespaces)
-    environments = tuple(asked if item.name == asked.name else item for item in case.tenant.environments)
-    return replace(case, tenant=replace(case.tenant, environments=environments))
-
-
-def _left(case: Case, name: str) -> Decimal:
-    """Return what is left of a resource, rounded down to what people would write."""
-    return _round(name, from_thousandths(case.offered.get(name, 0) - case.used.get(name, 0)), up=False)
-
-
-def _round(name: str, amount: Decimal, *, up: bool) -> Decimal:
-    """Round to thousandths of a cpu, mebibytes of what is large, and whole ones of the rest."""
-    unit = Decimal("0.001") if name == "cpu" else Decimal(_MEBIBYTE if amount >= _MEBIBYTE else 1)
-    count = ceil(amount / unit) if up else int(amount // unit)
-    return count * unit
-
-
-def _shrink(case: Case, most: Mapping[str, Decimal]) -> Case:
-    """Lower what the namespaces ask for, each by the same share, until they fit together."""
-    changed = {}
-    sums = {name: sum((item.resources.get(name) for item in case.namespaces), Decimal(0)) for name in most}
-    for item in case.namespaces:
-        amounts = dict(item.resources.amounts)
-        for name, limit in most.items():
-            if amounts.get(name, 0) > 0:
-                amounts[name] = _round(name, amounts[name] * limit / sums[name], up=False)
-        changed[item.name] = replace(item, resources=Resources(MappingProxyType(amounts)))
-    return _with_namespaces(case, changed)

@@ -10,10 +10,11 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Final
 
-from atoll.fleet.spec import Isolation, Topology
+from atoll.fleet.spec import Isolation
 from atoll.fleet.values import format_quantity
 
 from .case import Case, from_thousandths
+from .sharing import check_isolation, check_spread, check_topology
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,15 +144,8 @@ def check_version(case: Case) -> str:
 
 def check_supported(case: Case) -> str:
     """Check that this build can keep the tenant apart in the way that is asked for."""
-    topology, isolation = case.environment.topology, case.isolation
-    if topology is not Topology.SHARED_CLUSTER:
-        return (
-            f"topology {topology} of environment {case.environment.meta.name} is not supported by this version of Atoll"
-        )
-    if isolation is not Isolation.NAMESPACE:
-        return (
-            f"isolation {isolation} is not supported by this version of Atoll, which keeps tenants apart by namespace"
-        )
+    if case.isolation is Isolation.HOSTS:
+        return "isolation Hosts is not supported by this version, which keeps tenants apart by namespace or by cluster"
     return ""
 
 
@@ -242,9 +236,12 @@ RULES: Final = (
     Rule(
         code="not-supported",
         check=check_supported,
-        reads=lambda case: (case.environment.topology, case.environment.isolation, case.asked.isolation, case.demanded),
+        reads=lambda case: (case.environment.isolation, case.asked.isolation, case.demanded),
     ),
+    Rule(code="isolation", check=check_isolation, reads=None),
+    Rule(code="topology", check=check_topology, reads=None),
     Rule(code="border", check=check_border, reads=lambda case: (case.demanded, bool(case.tenant.network))),
+    Rule(code="spread", check=check_spread, reads=None),
     Rule(code="capacity", check=check_capacity, reads=None),
     Rule(
         code="allowed-tenants",
@@ -262,3 +259,8 @@ RULES: Final = (
     Rule(code="leaving", check=check_leaving, reads=lambda case: ()),
 )
 """In the order in which a refusal names them."""
+
+BINDING: Final = ("not-attested", "regime-exclusive", "country", "regime-incompatible", "isolation")
+"""Rules that bind for as long as somebody stands there: broken later, they plan a move."""
+DRIFTING: Final = ("selector", "capability", "workload-class", "reserved", "version", "allowed-tenants", "ceiling")
+"""Rules that bind when placing: broken later, they are told of, and move nobody."""

@@ -1,13 +1,41 @@
-"""What the past left: placements as they stand in `Tenant.status`."""
+"""What the past left: placements as they stand in `Tenant.status`, or, where that was lost, in the clusters."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from atoll.fleet.decisions import Placement
-from atoll.fleet.spec import Isolation
+from atoll.fleet.names import ENVIRONMENT_LABEL, MANAGED_BY, MANAGER, PLACEMENT_LABEL, TENANT_LABEL
+from atoll.fleet.snapshot import Fleet
+from atoll.fleet.spec import Isolation, Tenant
+
+
+def read_past(fleet: Fleet, clusters: Iterable[str]) -> Mapping[str, tuple[Placement, ...]]:
+    """Return what stands, by tenant; a placement stays while its cluster is in `clusters`.
+
+    A backup may bring a Tenant back without its status. Its namespaces bear its name, and tell where it was.
+    """
+    known = frozenset(clusters)
+    past: dict[str, tuple[Placement, ...]] = {}
+    for tenant in fleet.tenants:
+        told = parse_placements(tenant.meta.name, tenant.status)
+        found = told or (() if tenant.meta.deleting else _rebuild(fleet, tenant))
+        past[tenant.meta.name] = tuple(item for item in found if item.cluster in known)
+    # A tenant that cannot be read keeps what it has: it harms only itself, and nobody takes its place.
+    for invalid in fleet.invalid:
+        if invalid.kind == "Tenant":
+            told = parse_placements(invalid.name, invalid.status)
+            past[invalid.name] = tuple(item for item in told if item.cluster in known)
+    return past
+
+
+def is_unsure(fleet: Fleet, tenant: Tenant) -> bool:
+    """Say whether a tenant of which nothing is written may stand in a cluster that nobody has looked at yet."""
+    if tenant.status.get("placements"):
+        return False
+    return any(child.cluster_uid and child.name not in fleet.views for child in fleet.children)
 
 
 def parse_placements(tenant: str, status: Mapping[str, Any]) -> tuple[Placement, ...]:
@@ -27,6 +55,35 @@ def parse_placements(tenant: str, status: Mapping[str, Any]) -> tuple[Placement,
                 reason=entry.get("reason") or "",
             )
     return tuple(found[key] for key in sorted(found))
+
+
+def _rebuild(fleet: Fleet, tenant: Tenant) -> tuple[Placement, ...]:
+    asked = {
+        tenant.namespace_name(environment.name, namespace.name): environment.name
+        for environment in tenant.environments
+        for namespace in environment.namespaces
+    }
+    found = []
+    for cluster, view in fleet.views.items():
+        for namespace, labels in view.member.namespaces.items() if view.member is not None else ():
+            ours = {
+                TENANT_LABEL: tenant.meta.name,
+                ENVIRONMENT_LABEL: asked.get(namespace, ""),
+                MANAGED_BY: MANAGER,
+            }
+            if any(labels.get(key) != value for key, value in ours.items()):
+                continue
+            if labels.get(PLACEMENT_LABEL) != "released":
+                found.append(
+                    Placement(
+                        tenant=tenant.meta.name,
+                        environment=asked[namespace],
+                        namespace=namespace,
+                        cluster=cluster,
+                        reason="found there, bearing the tenant's name",
+                    )
+                )
+    return tuple(sorted(found, key=lambda item: (item.environment, item.namespace, item.cluster)))
 
 
 def _parse_time(value: Any) -> datetime | None:

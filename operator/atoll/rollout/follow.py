@@ -28,7 +28,14 @@ def follow_rollout(
     fleet: Fleet, cluster_set: ClusterSet, rollout: Rollout, books: Books, now: datetime
 ) -> RolloutDecision:
     """Decide about the rollout that a set follows."""
-    course = Course(fleet=fleet, cluster_set=cluster_set, rollout=rollout, hosted=books.hosted, now=now)
+    course = Course(
+        fleet=fleet,
+        cluster_set=cluster_set,
+        rollout=rollout,
+        hosted=books.hosted,
+        noncompliant=books.noncompliant,
+        now=now,
+    )
     verdicts = [judge_row(course, wave.name, name) for wave in rollout.waves for name in wave.clusters]
     _correct_books(books, cluster_set, verdicts)
     state = _choose_state(course, verdicts)

@@ -88,7 +88,7 @@ def find_freeze(fleet: Fleet, environments: tuple[str, ...], now: datetime) -> t
         for name in environments
         if (environment := fleet.environment(name)) is not None
         for freeze in environment.freezes
-        if freeze.start <= now < freeze.end
+        if freeze.holds(now)
     ]
     if not found:
         return None

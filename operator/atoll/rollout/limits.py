@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from atoll.fleet.cluster import OperationType
 from atoll.fleet.observed import ChildCluster
@@ -15,6 +16,9 @@ from atoll.fleet.snapshot import Fleet
 from atoll.fleet.spec import ClusterSet
 
 from .health import VERIFICATION_ATTEMPTS
+
+RESIDENCY: Final = "country"
+"""Code of the placement rule that holds up changes of a cluster while it is broken there."""
 
 
 @dataclass(slots=True)
@@ -25,6 +29,8 @@ class Books:
     """Environments by ChildCluster."""
     limits: Mapping[str, int]
     """`maxUnavailableClusters` by environment, where there is one."""
+    noncompliant: Mapping[str, str]
+    """Why a ChildCluster is not to be touched until a tenant has left it."""
     moving: dict[str, set[str]] = field(default_factory=dict)
     """ChildClusters on the move, by set."""
     unavailable: set[str] = field(default_factory=set)
@@ -52,6 +58,7 @@ def open_books(fleet: Fleet) -> Books:
     """Count who is on the move now."""
     books = Books(
         hosted=list_hosted(fleet),
+        noncompliant=list_noncompliant(fleet),
         limits={
             environment.meta.name: environment.max_unavailable_clusters
             for environment in fleet.environments
@@ -66,6 +73,17 @@ def open_books(fleet: Fleet) -> Books:
         if _is_moving(fleet, child):
             books.moving.setdefault(child.set_name, set()).add(child.name)
     return books
+
+
+def list_noncompliant(fleet: Fleet) -> Mapping[str, str]:
+    """List the clusters where tenants stand that their residency forbids, as the tenants' statuses tell."""
+    return {
+        entry["cluster"]: f"tenant {tenant.meta.name} has to leave it first (rule {entry['rule']}); `atoll why "
+        f"tenant/{tenant.meta.name}` tells where to"
+        for tenant in sorted(fleet.tenants, key=lambda item: item.meta.name, reverse=True)
+        for entry in tenant.status.get("placements", ())
+        if entry.get("rule") == RESIDENCY
+    }
 
 
 def list_hosted(fleet: Fleet) -> Mapping[str, tuple[str, ...]]:

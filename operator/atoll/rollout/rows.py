@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from atoll.fleet.authentication import is_to_change
 from atoll.fleet.cluster import OperationState, OperationType
 from atoll.fleet.decisions import RolloutRow
 from atoll.fleet.observed import ChildCluster, ChildView, Rollout
@@ -74,6 +75,8 @@ class Course:
     rollout: Rollout
     hosted: Mapping[str, tuple[str, ...]]
     """Environments by ChildCluster."""
+    noncompliant: Mapping[str, str]
+    """Why a ChildCluster is not to be touched now."""
     now: datetime
     stored: Stored = field(init=False)
 
@@ -179,6 +182,9 @@ def _judge_moving(course: Course, child: ChildCluster, view: ChildView | None, *
     served = served_version(child, view)
     if served is None or not child.version.is_satisfied_by(served) or (operation is not None and operation.failed):
         return "Changing", f"changing to {child.version}"
+    seen = view.cluster.authentication if view is not None else None
+    if is_to_change(course.cluster_set.authentication, seen):
+        return "Changing", "changing how people log in"
     return "Verifying", f"serves {served}, verifying"
 
 
@@ -284,6 +290,7 @@ def _judge_start(course: Course, member: Member, child: ChildCluster, pending: V
     view = course.view(child)
     message = _find_hold(course, child, view, step)
     wake = None
+    message = message or course.noncompliant.get(child.name, "")
     if not message:
         frozen = find_freeze(course.fleet, course.hosted.get(child.name, ()), course.now)
         if frozen is not None:

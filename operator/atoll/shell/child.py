@@ -147,6 +147,7 @@ class ChildWorker(Worker[ChildView]):
             time=now,
             cluster=cluster,
             verification=self._hands.verification,
+            borders=self._hands.borders,
             released=self._hands.released,
             findings=self._hands.findings,
         )
@@ -207,7 +208,9 @@ class ChildWorker(Worker[ChildView]):
             self._silent_since = self._silent_since or view.time
             if self._silent < SILENCES and self._last is not None:
                 return replace(view, member=self._last)
-            return replace(view, unreachable_since=self._silent_since, unreachable_message=str(error))
+            # Who was away may be another when it comes back: its borders are tried anew.
+            self._hands.borders = None
+            return replace(view, borders=None, unreachable_since=self._silent_since, unreachable_message=str(error))
         self._silent, self._silent_since = 0, None
         self._last = member
         return replace(view, member=member)

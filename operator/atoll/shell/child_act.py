@@ -6,6 +6,7 @@ import logging
 from typing import Final, assert_never
 
 from atoll.errors import IdentityMismatch, Refused, Retryable, Unreachable
+from atoll.fleet.borders import BorderRun
 from atoll.fleet.cluster import ClusterRef, Finding
 from atoll.fleet.observed import CheckResult, Verification
 from atoll.fleet.plan import (
@@ -15,9 +16,11 @@ from atoll.fleet.plan import (
     ForgetCluster,
     PublishKubeconfig,
     StartOperation,
+    TryBorders,
     VerifyMember,
 )
 from atoll.fleet.values import thaw
+from atoll.kube.borders import run_borders
 from atoll.kube.kinds import KINDS, SECRET, Kind
 from atoll.kube.kubeconfigs import build_secret, read_secret, secret_name
 from atoll.kube.member import MemberClient
@@ -38,6 +41,7 @@ class ChildHands:
         self._fleet = fleet
         self._name = name
         self.verification: Verification | None = None
+        self.borders: BorderRun | None = None
         self.released = False
         self.findings: tuple[Finding, ...] = ()
 
@@ -59,6 +63,11 @@ class ChildHands:
                 await store.delete(_kind(step.kind), step.namespace or None, step.name, uid=step.uid)
             case VerifyMember():
                 await self._verify(step, body, await self._pinned(body, member))
+            case TryBorders():
+                client = await self._pinned(body, member)
+                self.borders = await run_borders(
+                    client, step.borders, now=self._context.clock.now(), before=self.borders
+                )
             case _:
                 assert_never(step)
 

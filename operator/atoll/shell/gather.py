@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from atoll.api.convert import CONVERTERS
 from atoll.errors import BadInput
@@ -13,12 +14,17 @@ from atoll.fleet.cluster import ProviderInfo
 from atoll.fleet.hosts import HostView
 from atoll.fleet.observed import ChildView
 from atoll.fleet.snapshot import Fleet, Invalid
+from atoll.fleet.spec import DeletionPolicy
 from atoll.fleet.values import Version, freeze
-from atoll.kube.kinds import CUSTOM_RESOURCE_DEFINITION
+from atoll.kube.kinds import CHILD_CLUSTER, CLUSTER_SET, CUSTOM_RESOURCE_DEFINITION, TENANT
 from atoll.ports import Body
 
 from .cache import Cache
 from .context import Context
+
+DESTROYING: Final = {kind.kind: f"{kind.plural}.{kind.group}" for kind in (CHILD_CLUSTER, CLUSTER_SET, TENANT)}
+"""Kinds whose deletion may destroy clusters, or namespaces with what is in them; by kind, the name of the CRD."""
+CLUSTER_KINDS: Final = frozenset({CHILD_CLUSTER.kind, CLUSTER_SET.kind})
 
 
 class Gatherer:
@@ -45,13 +51,15 @@ class Gatherer:
         for name, provider in self._context.providers.items():
             infos[name] = provider.info()
             versions[name] = tuple(Version.parse(text) for text in await provider.versions())
+        terminating = await self._list_terminating_kinds(converted)
+        tenants = converted["Tenant"]
         return Fleet(
             name=self._fleet,
             hub_uid=self._context.hub_uid,
             cluster_sets=tuple(converted["ClusterSet"]),
             children=tuple(converted["ChildCluster"]),
             environments=tuple(converted["Environment"]),
-            tenants=tuple(converted["Tenant"]),
+            tenants=tuple(map(_orphan, tenants)) if terminating else tuple(tenants),
             regimes=tuple(converted["Regime"]),
             rollouts=tuple(converted["Rollout"]),
             host_pools=tuple(converted["HostPool"]),
@@ -64,7 +72,7 @@ class Gatherer:
             seen=self._cache.seen(self._fleet),
             written=self._cache.written(self._fleet),
             busy_since=busy_since,
-            terminating_kinds=await self._terminating_kinds(converted["ChildCluster"]),
+            terminating_kinds=terminating,
             foreign_blocks=self._context.foreign_blocks,
         )
 
@@ -82,13 +90,21 @@ class Gatherer:
         self._converted[key] = (version, found)
         return found
 
-    async def _terminating_kinds(self, children: list[Any]) -> tuple[str, ...]:
-        """Ask, before anything is destroyed, whether the deletion came from a CRD that goes away."""
-        if not any(child.meta.deleting for child in children):
-            return ()
-        definition = await self._context.store.get(CUSTOM_RESOURCE_DEFINITION, None, "childclusters.atoll.dev")
-        going = definition is None or definition["metadata"].get("deletionTimestamp")
-        return ("ChildCluster",) if going else ()
+    async def _list_terminating_kinds(self, converted: Mapping[str, list[Any]]) -> tuple[str, ...]:
+        """Ask, before anything is destroyed, which deletions came from a CRD that goes away: no policy sees those."""
+        deleting = {kind for kind in DESTROYING if any(item.meta.deleting for item in converted[kind])}
+        if deleting & CLUSTER_KINDS:
+            deleting |= CLUSTER_KINDS
+        return tuple([kind for kind in sorted(deleting) if await self._is_terminating(kind)])
+
+    async def _is_terminating(self, kind: str) -> bool:
+        definition = await self._context.store.get(CUSTOM_RESOURCE_DEFINITION, None, DESTROYING[kind])
+        return definition is None or bool(definition["metadata"].get("deletionTimestamp"))
+
+
+def _orphan(tenant: Any) -> Any:
+    """Read a tenant as one that keeps its namespaces: its own CRD goes, or that of the clusters that it is on."""
+    return replace(tenant, deletion_policy=DeletionPolicy.ORPHAN)
 
 
 def _mark(kind: str, body: Body, message: str, *, path: str = "", reason: str = reasons.INVALID_SPEC) -> Invalid:

@@ -6,6 +6,7 @@ each visit: so whatever builds bodies and statuses is held against the schemas h
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -201,7 +202,15 @@ STATUSES = {
         "Tenant",
         "shop",
         summarise_tenant(
-            spec.Tenant(meta=META), (PLACEMENT,), (UNPLACED,), (), pending_on="apps--dev", paused="", now=NOW
+            spec.Tenant(meta=META),
+            (replace(PLACEMENT, rule="country"),),
+            (UNPLACED,),
+            (),
+            pending_on="apps--dev",
+            moves=(),
+            drifted={"apps--dev": "lacks mesh"},
+            paused="",
+            now=NOW,
         ),
     ),
     "an environment": write(
@@ -212,6 +221,7 @@ STATUSES = {
             (PLACEMENT,),
             (UNPLACED,),
             (),
+            kept=("apps--dev",),
             paused="",
             now=NOW,
         ),

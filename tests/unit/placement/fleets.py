@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from atoll.fleet.decisions import Patch, PlacementDecision
+from atoll.fleet.decisions import Candidate, Patch, PlacementDecision
 from atoll.fleet.snapshot import Fleet
 from atoll.fleet.spec import (
     ClusterSet,
     Environment,
+    Isolation,
     Member,
     Meta,
     ProviderBlock,
@@ -19,8 +20,10 @@ from atoll.fleet.spec import (
     Tenant,
     TenantEnvironment,
     TenantNamespace,
+    Topology,
 )
 from atoll.fleet.values import Requirement, Resources, Selector, Version
+from atoll.placement import build_candidates, place
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 EARLIER = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -166,6 +169,13 @@ def _patch_environment(environment: Environment, patch: Patch) -> Environment:
             return replace(environment, allowed_tenants=tuple(value))
         case "spec.maxPerTenant":
             return replace(environment, max_per_tenant=Resources.parse(value))
+        case "spec.topology":
+            return replace(environment, topology=Topology(value))
+        case "spec.isolation":
+            return replace(environment, isolation=Isolation(value))
+        case "spec.placement.spread.maxSkew":
+            assert environment.spread is not None
+            return replace(environment, spread=replace(environment.spread, max_skew=value))
     raise AssertionError(patch)
 
 
@@ -180,6 +190,11 @@ def parse_selector(value) -> Selector:
 def _patch_tenant(tenant: Tenant, patch: Patch) -> Tenant:
     if patch.path == "spec.regimes":
         return replace(tenant, regimes=tuple(patch.value))
+    isolated = re.fullmatch(r"spec\.environments\[([a-z0-9-]+)\]\.isolation", patch.path)
+    if isolated:
+        level = Isolation(patch.value)
+        environments = [replace(e, isolation=level) if e.name == isolated.group(1) else e for e in tenant.environments]
+        return replace(tenant, environments=tuple(environments))
     found = re.fullmatch(
         r"spec\.environments\[([a-z0-9-]+)\](?:\.namespaces\[([a-z0-9-]+)\])?\.(resources|workloadClass)", patch.path
     )
@@ -209,3 +224,9 @@ def _patch_regime(regime: Regime, patch: Patch) -> Regime:
         case "spec.versions.maxMinorsBehind":
             return replace(regime, max_minors_behind=patch.value)
     raise AssertionError(patch)
+
+
+def decide(fleet: Fleet) -> tuple[tuple[Candidate, ...], PlacementDecision]:
+    """Decide as if every declared member were there and well."""
+    candidates = build_candidates(fleet, NOW, assume_available=True)
+    return candidates, place(fleet, candidates, NOW)

@@ -11,7 +11,7 @@ from atoll.fleet.cluster import ObservedCluster, Presence
 from atoll.fleet.decisions import Patch, Placement, Refusal
 from atoll.fleet.observed import ChildCluster, ChildView, MemberView
 from atoll.fleet.snapshot import Fleet, Invalid
-from atoll.fleet.spec import Isolation, Paused, Spread, TenantNamespace, Topology
+from atoll.fleet.spec import Isolation, Paused, Spread, TenantNamespace
 from atoll.fleet.values import Requirement, Selector, Version
 from atoll.placement import build_candidates, explain, parse_placements, place
 
@@ -159,23 +159,14 @@ CASES = [
         ),
     ),
     (
-        {"environment": build_environment(topology=Topology.CLUSTER_PER_TENANT)},
-        (
-            "not-supported",
-            "topology ClusterPerTenant of environment prod is not supported by this version of Atoll",
-        ),
-        ("use topology SharedCluster in Environment prod", []),
-    ),
-    (
         {"tenant": build_tenant("pay", ask("prod", isolation=Isolation.HOSTS))},
         (
             "not-supported",
-            "isolation Hosts is not supported by this version of Atoll, which keeps tenants apart by namespace",
+            "isolation Hosts is not supported by this version, which keeps tenants apart by namespace or by cluster",
         ),
         (
-            "accept isolation Namespace in Tenant pay spec.environments[prod], "
-            "or wait for a version that supports more",
-            [],
+            "accept isolation Cluster in Tenant pay spec.environments[prod], or wait for a version that supports more",
+            [("Tenant", "pay", "spec.environments[prod].isolation", "Cluster")],
         ),
     ),
     (

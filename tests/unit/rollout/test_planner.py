@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from atoll.fleet.authentication import digest_authentication
 from atoll.fleet.cluster import Presence, ProviderInfo
 from atoll.fleet.decisions import Advance
 from atoll.fleet.spec import Environment, Freeze, Paused, Regime, Tenant, Upgrade, Window
@@ -357,6 +358,24 @@ def test_an_existing_cluster_waits_for_its_owner():
     orders = [(item.child, item.version) for item in world.decide().advances]
     assert orders == [("s--dev", v("v1.36.4"))]
     assert revision
+
+
+def test_a_member_that_is_told_how_people_log_in_is_changing_until_it_does_so():
+    world = Simulator(settled_fleet(cluster_set(members=(member("dev", "dev"),))))
+    login = freeze({"oidc": {"issuerURL": "https://id.example", "clientID": "atoll"}})
+    world.change_set(authentication=login)
+    world.apply(world.decide())
+    world.apply(world.decide())
+    told = world.fleet.child("s--dev")
+
+    def seen(digest):
+        cluster = replace(world.seen().views["s--dev"].cluster, authentication=digest)
+        return rows(plan_rollouts(see(world, "s--dev", cluster=cluster), START))["dev"]
+
+    assert (told.version, told.revision != told.done_revision) == (v("v1.35.8"), True)
+    assert seen("") == ("Changing", "changing how people log in")
+    assert seen(digest_authentication(login)) == ("Verifying", "serves v1.35.8, verifying")
+    assert seen(None)[0] == "Verifying"
 
 
 def test_the_first_order_says_who_moves_where_and_why():

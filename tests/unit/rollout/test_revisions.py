@@ -38,7 +38,11 @@ RICH = replace(
 OWN = member("prod-a", settings=freeze({"verbosity": 4}), capabilities=("gpu",), regimes=("pci",))
 
 
+LOGIN = {"oidc": {"issuerURL": "https://id.example", "clientID": "atoll", "usernameClaim": "sub"}}
+
+
 def test_golden_hashes_that_no_upgrade_of_atoll_may_change():
+    assert set_revision(replace(PLAIN, authentication=freeze(LOGIN)), ()) == "8acd7840a6"
     assert set_revision(PLAIN, ()) == "a8c07b27d1"
     assert set_revision(RICH, (PCI, GDPR)) == "9ebb61f85d"
     assert member_revision(PLAIN, OWN, (PCI, GDPR)) == "969c076dfc"
@@ -59,6 +63,7 @@ def test_a_member_without_anything_of_its_own_has_its_sets_revision():
         replace(RICH, members=()),
         replace(RICH, capabilities=("faas", "mesh"), regimes=("gdpr", "pci")),
         replace(RICH, meta=meta("other")),
+        replace(RICH, authentication=freeze({})),
     ],
 )
 def test_what_needs_no_change_of_a_cluster_changes_no_revision(changed):
@@ -70,6 +75,7 @@ def test_what_needs_no_change_of_a_cluster_changes_no_revision(changed):
     [
         replace(RICH, version=v("v1.36.4")),
         replace(RICH, capabilities=("mesh",)),
+        replace(RICH, authentication=freeze(LOGIN)),
         replace(RICH, regimes=("pci",)),
         replace(RICH, provider=ProviderBlock(kind="local", settings=freeze({"verbosity": 3}))),
     ],

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
+from atoll.decision.borders import find_broken_borders, summarise_borders
 from atoll.fleet import reasons
+from atoll.fleet.borders import BORDER_CHECK
 from atoll.fleet.cluster import OperationType, Presence, ProviderInfo
 from atoll.fleet.conditions import Condition, common, format_time, no, settle, unknown, yes
 from atoll.fleet.hosts import ChildHosts
@@ -45,6 +47,10 @@ class ChildFacts:
     capacity: Resources | None = None
     hosts: ChildHosts | None = None
     """Its hosts, where its provider uses any."""
+    broken_borders: str = ""
+    """Which borders between tenants let somebody through; a person has to look."""
+    border_doubt: str = ""
+    """Why nobody can tell whether the borders hold."""
 
 
 def summarise_child(
@@ -72,12 +78,16 @@ def summarise_child(
     status["tenantCount"] = facts.tenants
     if work.operation is not None:
         status["operation"] = write_operation(work.operation)
-    checks = _verification(child, view)
+    borders, border_check = summarise_borders(child, view)
+    checks = _verification(child, view) + ([border_check] if border_check else [])
     if checks:
         status["verification"] = checks
+    if borders:
+        status["borders"] = borders
     history = _history(child, work, now)
     if history:
         status["history"] = history
+    facts = replace(facts, broken_borders=find_broken_borders(borders), border_doubt=_find_doubt(border_check))
     conditions = _conditions(child, view, work, facts, done=done)
     status["conditions"] = settle(conditions, child.status.get("conditions", ()), child.meta.generation, now)
     return status
@@ -142,7 +152,7 @@ def _verification(child: ChildCluster, view: ChildView | None) -> list[dict[str,
     stored: Sequence[Mapping[str, Any]] = child.status.get("verification", ())
     if run is None or (run.passed and child.done_revision == child.revision and stored):
         # What is written down already stays: times in status change only with results.
-        return [dict(thaw(entry)) for entry in stored]
+        return [dict(thaw(entry)) for entry in stored if entry.get("check") != BORDER_CHECK]
     return [
         {
             "check": check.check,
@@ -152,6 +162,10 @@ def _verification(child: ChildCluster, view: ChildView | None) -> list[dict[str,
         }
         for check in run.checks
     ]
+
+
+def _find_doubt(check: Mapping[str, Any]) -> str:
+    return str(check.get("message", "")) if check.get("result") == "Unknown" else ""
 
 
 def _history(child: ChildCluster, work: Work, now: datetime) -> list[dict[str, Any]]:
@@ -190,7 +204,11 @@ def _conditions(
     conditions += _reach(child, view, work)
     conditions.append(_verified(child, view, done=done))
     unwalled = find_missing_wall(child, view)
-    if facts.enforced and unwalled:
+    if facts.broken_borders:
+        conditions.append(no("PolicyEnforced", reasons.BORDER_CROSSED, facts.broken_borders))
+    elif facts.enforced and facts.border_doubt:
+        conditions.append(unknown("PolicyEnforced", reasons.UNKNOWN, facts.border_doubt))
+    elif facts.enforced and unwalled:
         conditions.append(no("PolicyEnforced", reasons.NO_POLICY_ENFORCEMENT, unwalled))
     elif facts.enforced:
         conditions.append(yes("PolicyEnforced", reasons.READY))
@@ -243,6 +261,8 @@ def _verdict(
         return no("Ready", failed.reason, failed.message), available
     if not up:
         return no("Ready", reasons.PROGRESSING, "its API server is not ready"), available
+    if facts.broken_borders:
+        return no("Ready", reasons.BORDER_CROSSED, facts.broken_borders), available
     if not facts.enforced:
         return no("Ready", reasons.PROGRESSING, "objects in the cluster are being applied"), available
     if facts.detached:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 from atoll.fleet import reasons
 from atoll.fleet.conditions import Condition, common, format_time, no, settle, yes
-from atoll.fleet.decisions import Placement, Problem, Unplaced
+from atoll.fleet.decisions import Move, Placement, Problem, Unplaced
 from atoll.fleet.spec import Environment, Regime, Tenant
 
 NEAREST: Final = 5
@@ -26,17 +26,22 @@ def summarise_tenant(
     problems: Sequence[Problem],
     *,
     pending_on: str,
+    moves: Sequence[Move],
+    drifted: Mapping[str, str],
     paused: str,
     now: datetime,
 ) -> dict[str, Any]:
-    """Say where a tenant is, and where it is not and why. Its placements are the truth that the children follow."""
+    """Say where a tenant is, and where it is not and why. Its placements are the truth that the children follow.
+
+    `drifted`: what has changed since it was placed, by ChildCluster.
+    """
     status: dict[str, Any] = {"observedGeneration": tenant.meta.generation}
     if placements:
         status["placements"] = [_write_placement(placement, now) for placement in sorted(placements, key=_order)]
     if unplaced:
         rows = [_write_unplaced(entry, name) for entry in unplaced for name in entry.namespaces]
         status["unplaced"] = rows[:UNPLACED_LIMIT]
-    ready = _tenant_ready(tenant, placements, unplaced, problems, pending_on)
+    ready = _tenant_ready(tenant, placements, unplaced, problems, pending_on, moves)
     usable = bool(placements) and all(placement.state == "Placed" for placement in placements if _counts(placement))
     available = (
         yes("Available", reasons.AVAILABLE) if usable and not unplaced else no("Available", ready.reason, ready.message)
@@ -45,8 +50,30 @@ def summarise_tenant(
         available = yes("Available", reasons.AVAILABLE)
     working = ready.message if ready.status != "True" else ""
     conditions = common(ready=ready, available=available, paused=paused, working=working)
+    conditions += [_judge_compliance(placements, moves), _judge_drift(drifted)]
     status["conditions"] = settle(conditions, tenant.status.get("conditions", ()), tenant.meta.generation, now)
     return status
+
+
+def _judge_compliance(placements: Sequence[Placement], moves: Sequence[Move]) -> Condition:
+    """Say whether every place obeys the rules that bind for as long as somebody stands there."""
+    broken = [placement for placement in placements if placement.rule]
+    if not broken:
+        return yes("Compliant", reasons.COMPLIANT)
+    told = [move.reason for move in moves] or [
+        f"{placement.namespace} on {placement.cluster} breaks rule {placement.rule}" for placement in broken
+    ]
+    more = f"; and {len(told) - NEAREST} more" if len(told) > NEAREST else ""
+    return no("Compliant", reasons.NOT_COMPLIANT, "; ".join(told[:NEAREST]) + more)
+
+
+def _judge_drift(drifted: Mapping[str, str]) -> Condition:
+    """Say what has changed that moves nobody: those rules bind when placing, and not later."""
+    if not drifted:
+        return no("PlacementDrifted", reasons.PLACED)
+    told = [f"{cluster} {message}" for cluster, message in sorted(drifted.items())]
+    more = f"; and {len(told) - NEAREST} more" if len(told) > NEAREST else ""
+    return yes("PlacementDrifted", reasons.PLACEMENT_DRIFTED, "; ".join(told[:NEAREST]) + more)
 
 
 def _order(placement: Placement) -> tuple[str, str, str]:
@@ -58,7 +85,8 @@ def _counts(placement: Placement) -> bool:
 
 
 def _write_placement(placement: Placement, now: datetime) -> dict[str, Any]:
-    return {
+    rule = {"rule": placement.rule} if placement.rule else {}
+    return rule | {
         "environment": placement.environment,
         "namespace": placement.namespace,
         "cluster": placement.cluster,
@@ -92,6 +120,7 @@ def _tenant_ready(
     unplaced: Sequence[Unplaced],
     problems: Sequence[Problem],
     pending_on: str,
+    moves: Sequence[Move],
 ) -> Condition:
     if problems:
         return no("Ready", problems[0].reason, problems[0].message)
@@ -120,6 +149,8 @@ def _tenant_ready(
     leaving = [placement for placement in placements if placement.state == "Leaving"]
     if leaving:
         return no("Ready", reasons.PROGRESSING, _leaving_message(leaving))
+    if moves and any(placement.rule for placement in placements):
+        return no("Ready", reasons.PROGRESSING, moves[0].reason)
     if pending_on:
         return no("Ready", reasons.PROGRESSING, f"its objects are being applied on {pending_on}")
     return yes("Ready", reasons.PLACED)
@@ -136,6 +167,11 @@ def _leaving_message(placements: Sequence[Placement]) -> str:
     if not placements:
         return "its last traces are being removed"
     first = placements[0]
+    if first.mark == "leaving":
+        return (
+            f"{first.namespace} has another place now, and leaves {first.cluster} when it holds no pods and no volume "
+            f"claims there (or set annotation atoll.dev/release to {first.cluster}/{first.namespace})"
+        )
     return f"{first.namespace} is leaving {first.cluster}"
 
 
@@ -145,13 +181,14 @@ def summarise_environment(
     unplaced: Iterable[Unplaced],
     problems: Sequence[Problem],
     *,
+    kept: Sequence[str],
     paused: str,
     now: datetime,
 ) -> dict[str, Any]:
-    """Say what an environment holds."""
+    """Say what an environment holds. `kept`: clusters that it keeps for itself, whether it stands there or not."""
     mine = [placement for placement in placements if placement.environment == environment.meta.name]
     missing = [entry for entry in unplaced if entry.environment == environment.meta.name]
-    clusters = sorted({placement.cluster for placement in mine})
+    clusters = sorted({*(placement.cluster for placement in mine), *kept})
     tenants = {placement.tenant for placement in mine}
     refused: Counter[str] = Counter()
     for entry in missing:
@@ -184,6 +221,11 @@ def summarise_regime(
 ) -> dict[str, Any]:
     """Say who demands a regime and who is attested for it."""
     ready = no("Ready", problems[0].reason, problems[0].message) if problems else yes("Ready", reasons.READY)
+    if regime.meta.deleting and demanded_by + attested_by:
+        told = (
+            f"{demanded_by} demand it and {attested_by} clusters or sets are attested for it; take it out of them first"
+        )
+        ready = no("Ready", reasons.IN_USE, told)
     available = yes("Available", reasons.AVAILABLE)
     conditions = common(ready=ready, available=available, working=ready.message)
     return {
