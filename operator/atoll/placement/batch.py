@@ -24,7 +24,7 @@ from .ledger import Ledger
 
 ENOUGH: Final = 2
 """From so many on, placing together may be better than one at a time."""
-BUDGET: Final = (500_000, 1_500)
+BUDGET: Final = (500_000, 1_000)
 """Glances at an item, in all and for each item; a million take about a fifth of a second."""
 NEAR: Final = 130
 """One cluster in so many more than the least possible is near enough."""

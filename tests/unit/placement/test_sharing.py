@@ -194,3 +194,18 @@ def test_a_cluster_of_no_region_takes_nobody_who_is_spread_over_regions():
     _, decision = one_by_one(fleet, prod, tenants=tenants)
     assert {item.rule for item in decision.unplaced and decision.unplaced[0].refusals} <= {"spread"}
     assert places(decision) == {"t0--prod": ["eu--a"], "t1--prod": ["eu--a"]}
+
+
+def test_nobody_joins_who_has_to_be_alone():
+    _, decision = one_by_one(
+        members("a"),
+        build_environment(),
+        tenants=[
+            build_tenant("pay", ask("prod", **SMALL, isolation=Isolation.CLUSTER)),
+            build_tenant("web", ask("prod", **SMALL)),
+        ],
+    )
+    assert places(decision) == {"pay--prod": ["eu--a"]}
+    (refusal,) = decision.unplaced[0].refusals
+    assert (refusal.rule, refusal.message) == ("isolation", "belongs to tenant pay alone (isolation Cluster)")
+    assert (refusal.remedy, refusal.patches) == ("add a member of its own to ClusterSet eu spec.clusters", ())
