@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
-from atoll.fleet.names import ABANDON, CONFIRM_DELETION, REQUESTED_BY, TAKE_OVER
+from atoll.fleet.names import ABANDON, ADOPT, CONFIRM_DELETION, REQUESTED_BY, TAKE_OVER
 
 from .identity import GARBAGE_COLLECTOR, NAMESPACE_CONTROLLER, Identity
 from .meta import API_VERSION, GROUP
@@ -43,6 +43,7 @@ def build_validating_policies(identity: Identity) -> tuple[Body, ...]:
         *build_owned(identity),
         *build_fleet_namespaces(),
         *build_approvers(),
+        *build_adoption(),
     )
 
 
@@ -267,6 +268,28 @@ def build_approvers() -> tuple[Body, ...]:
         ],
     }
     return _pair("Validating", "approvers", spec)
+
+
+def build_adoption() -> tuple[Body, ...]:
+    """Build the policy that a tenant does not help itself to what an earlier one of its name left.
+
+    Teams may mostly edit their own Tenant. Taking over data takes a verb of its own: `adopt` on that Tenant.
+    """
+    after, before = (f"{it}.metadata.?annotations[?'{ADOPT}'].orValue('')" for it in ("object", "oldObject"))
+    spec = {
+        "matchConstraints": _match(("tenants",), "CREATE", "UPDATE"),
+        "failurePolicy": "Fail",
+        "validations": [
+            _validation(
+                f"{after} == '' || (oldObject != null && {after} == {before}) || "
+                f"authorizer.group('{GROUP}').resource('tenants').namespace(object.metadata.namespace)"
+                ".name(object.metadata.name).check('adopt').allowed()",
+                f"annotation {ADOPT} hands the tenant what others have left. Ask somebody who has the verb `adopt` on "
+                "this Tenant (RBAC) to set it.",
+            )
+        ],
+    }
+    return _pair("Validating", "adoption", spec)
 
 
 def _in_use(resource: str, count: str, remedy: str) -> Body:

@@ -44,16 +44,21 @@ _QUOTA_KEYS: Final = {
     "storage": ("requests.storage",),
 }
 _TYPICAL_PODS = 10
-"""How many pods a quota is taken to be for when it does not say."""
+"""How many pods a namespace may have for which nobody says."""
 _MEBIBYTE = 1024 * 1024
 _CPU = (Decimal("0.01"), Decimal("0.5"), Decimal("0.001"))
 _MEMORY = (Decimal(16 * _MEBIBYTE), Decimal(512 * _MEBIBYTE), Decimal(_MEBIBYTE))
 
 
 def build_quota(placement: Placement, resources: Resources, labels: Labels | None = None) -> dict[str, Any]:
-    """Build the quota. Storage that was not asked for is refused: nothing was counted for it when placing."""
+    """Build the quota. Storage that was not asked for is refused: nothing was counted for it when placing.
+
+    Pods are bounded even where nobody names an amount, and each of them by what is the most by default.
+    """
+    pods = resources.get("pods") or Decimal(_TYPICAL_PODS)
+    unnamed = {"storage": Decimal(0), "pods": pods, "cpu": pods * _CPU[1], "memory": pods * _MEMORY[1]}
     hard = {name: str(count) for name, count in OBJECT_COUNTS}
-    amounts = {"storage": Decimal(0), **resources.amounts}
+    amounts = {**unnamed, **resources.amounts}
     for name, amount in amounts.items():
         for key in _QUOTA_KEYS.get(name, (f"requests.{name}",)):
             hard[key] = format_quantity(amount)

@@ -142,6 +142,27 @@ def test_a_tenant_that_is_deleted_leaves_its_data_and_takes_its_rights(fleet: Te
     assert still.returncode != 0
 
 
+def test_a_team_that_may_edit_its_tenant_does_not_help_itself_to_what_others_left(fleet: TestHome) -> None:
+    rights = ("--verb=get,patch,update", "--resource=tenants.atoll.dev", "--resource-name=t2")
+    fleet.kubectl("create", "role", "team", "-n", "fleet", *rights)
+    fleet.kubectl("create", "rolebinding", "team", "-n", "fleet", "--role=team", "--user=team")
+    wanted = ("annotate", "tenant", "t2", "-n", "fleet", "--as=team")
+
+    refused = fleet.kubectl(*wanted, "atoll.dev/adopt=eu--a/t2--prod", ok=False)
+    assert "Ask somebody who has the verb `adopt` on this Tenant" in refused.stderr
+    fleet.kubectl(*wanted, "team=may-do-the-rest")
+
+    allowed = ("--verb=adopt", "--resource=tenants.atoll.dev", "--resource-name=t2")
+    fleet.kubectl("create", "role", "heir", "-n", "fleet", *allowed)
+    fleet.kubectl("create", "rolebinding", "heir", "-n", "fleet", "--role=heir", "--user=team")
+    fleet.wait(
+        lambda: fleet.kubectl(*wanted, "atoll.dev/adopt=eu--a/t2--prod", ok=False).returncode,
+        lambda code: code == 0,
+        "the verb to count",
+        seconds=15,
+    )
+
+
 def test_under_delete_the_namespaces_go_too(fleet: TestHome) -> None:
     where = place_of(fleet, "t1")
     fleet.patch("tenant", "t1", {"spec": {"deletionPolicy": "Delete"}})

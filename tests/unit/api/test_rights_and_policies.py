@@ -66,6 +66,7 @@ def test_every_policy_is_in_force() -> None:
     bound = {body["spec"]["policyName"] for body in POLICIES if body["kind"].endswith("Binding")}
     assert policies == bound
     assert sorted(policies) == [
+        "atoll-adoption",
         "atoll-approvers",
         "atoll-deletion-protection",
         "atoll-fleet-namespaces",

@@ -87,6 +87,19 @@ def test_a_frozen_environment_holds_its_clusters_until_its_end():
     assert [item.child for item in world.decide().advances] == ["s--dev"]
 
 
+def test_a_cluster_is_left_alone_while_a_tenant_stands_where_its_residency_forbids():
+    world = begun()
+    entry = {"environment": "prod", "cluster": "s--dev", "state": "Placed"}
+    for rule, held in (("country", True), ("isolation", False), ("", False)):
+        placed = freeze({"placements": [{**entry, **({"rule": rule} if rule else {})}]})
+        world.fleet = replace(world.fleet, tenants=(Tenant(meta=meta("shop"), status=placed),))
+        decision = world.decide()
+        assert [item.child for item in decision.advances] == ([] if held else ["s--dev"])
+        if held:
+            message = "tenant shop has to leave it first (rule country); `atoll why tenant/shop` tells where to"
+            assert rows(decision)["dev"] == ("Held", message)
+
+
 def test_an_environment_counts_the_changing_clusters_of_all_sets():
     everything = Upgrade(max_concurrent=Share(100, True), waves=(wave("all", "prod", max_concurrent=Share(9)),))
     one = cluster_set("s", members=(member("a"),), upgrade=everything)
