@@ -72,7 +72,8 @@ def plan_interior(
     owner = taken_owner(view.member, fleet.hub_uid, fleet.name, child.id)
     if owner:
         return Interior(foreign_owner=owner, seen=True)
-    tenants = {tenant.meta.name: tenant for tenant in fleet.tenants}
+    found = ((item.tenant, fleet.tenant(item.tenant)) for item in placements)
+    tenants = {name: tenant for name, tenant in found if tenant is not None}
     taken = taken_namespaces(placements, view.member, tenants)
     ours = tuple(
         placement

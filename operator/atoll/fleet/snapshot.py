@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -65,14 +65,28 @@ class Fleet:
     """Kinds whose CRD is being deleted: what goes away with it is orphaned, never destroyed."""
     foreign_blocks: tuple[str, ...] = ()
     """Address blocks that are taken: of this machine, and of other fleets."""
+    _named: Mapping[str, Mapping[str, Any]] = field(init=False, repr=False, compare=False)
+    """Objects by kind and name: a decision asks for them a thousand times."""
+
+    def __post_init__(self) -> None:
+        """Sort by name what is asked for by name; of two of one name the first counts."""
+        kinds: Mapping[str, Sequence[Any]] = {
+            "ClusterSet": self.cluster_sets,
+            "ChildCluster": self.children,
+            "Environment": self.environments,
+            "Tenant": self.tenants,
+            "Regime": self.regimes,
+        }
+        named = {kind: {item.meta.name: item for item in reversed(items)} for kind, items in kinds.items()}
+        object.__setattr__(self, "_named", named)
 
     def cluster_set(self, name: str) -> ClusterSet | None:
         """Return the ClusterSet of that name."""
-        return next((item for item in self.cluster_sets if item.meta.name == name), None)
+        return self._named["ClusterSet"].get(name)
 
     def child(self, name: str) -> ChildCluster | None:
         """Return the ChildCluster of that name."""
-        return next((item for item in self.children if item.meta.name == name), None)
+        return self._named["ChildCluster"].get(name)
 
     def children_of(self, set_name: str) -> tuple[ChildCluster, ...]:
         """Return a set's children, by name."""
@@ -80,12 +94,12 @@ class Fleet:
 
     def environment(self, name: str) -> Environment | None:
         """Return the Environment of that name."""
-        return next((item for item in self.environments if item.meta.name == name), None)
+        return self._named["Environment"].get(name)
 
     def tenant(self, name: str) -> Tenant | None:
         """Return the Tenant of that name."""
-        return next((item for item in self.tenants if item.meta.name == name), None)
+        return self._named["Tenant"].get(name)
 
     def regime(self, name: str) -> Regime | None:
         """Return the Regime of that name."""
-        return next((item for item in self.regimes if item.meta.name == name), None)
+        return self._named["Regime"].get(name)

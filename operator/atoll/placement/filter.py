@@ -29,7 +29,8 @@ class Filter:
         self._regimes = {item.meta.name: item for item in fleet.regimes}
         self._environments = {item.meta.name: item for item in fleet.environments}
         self.residents = Residents(ledger.candidates, self._environments)
-        self._needed = _find_needed(fleet)
+        self.needed = _find_needed(fleet)
+        """Rules about neighbours that can refuse anybody in this fleet; the others need not be asked."""
         self._owners = {name for item in ledger.candidates for name in item.reserved_for or ()}
         self._newest = max(((s.version.major, s.version.minor) for s in fleet.cluster_sets), default=(0, 0))
         self._neighbours: list[frozenset[str]] = [frozenset()] * len(ledger.candidates)
@@ -63,7 +64,7 @@ class Filter:
         """Build the case of an opening on one cluster, as things stand now."""
         tenant, environment = opening.tenant.meta.name, opening.environment.meta.name
         case = self._build_bare(opening, number)
-        if not self._needed:
+        if not self.needed:
             return case
         return replace(
             case,
@@ -85,7 +86,7 @@ class Filter:
                 mask = self._ledger.too_full(sample.need, headroom) if with_capacity else 0
             elif rule.reads is not None:
                 mask = self.ask(rule, opening, sample)
-            elif rule.code not in self._needed:
+            elif rule.code not in self.needed:
                 mask = 0
             elif rule.code == "spread":
                 mask = self._ask_domains(rule, opening)

@@ -53,14 +53,14 @@ def judge_past(fleet: Fleet, ledger: Ledger, sieve: Filter, past: Mapping[str, t
     for cluster, groups in by_cluster.items():
         number = ledger.index[cluster]
         cases = [(sieve.build_case(opening, number), opening, place, items) for opening, place, items in groups]
-        accepted: list[Case] = []
+        accepted = _Accepted()
         for case, opening, place, _ in sorted(cases, key=_rank):
             tiers[place] = strictest(case.isolation, tiers.get(place, Isolation.NAMESPACE))
             found = _find_broken(sieve, case, opening, number, accepted)
             if found is not None:
                 broken.setdefault(place, found)
                 continue
-            accepted.append(case)
+            accepted.add(case)
             soft = [_BY_CODE[code] for code in DRIFTING]
             told = [rule.check(case) for rule in soft if sieve.ask(rule, opening) >> number & 1]
             if told:
@@ -76,33 +76,40 @@ def _rank(entry: tuple[Case, Opening, Place, Sequence[Placement]]) -> tuple[obje
     return (_LEVELS.index(case.isolation), leaving, since, place)
 
 
+class _Accepted:
+    """Those on a cluster that may stay, so far."""
+
+    def __init__(self) -> None:
+        self._residents: list[Resident] = []
+        self._neighbours: set[str] = set()
+
+    def add(self, case: Case) -> None:
+        """Let a case stay."""
+        self._neighbours.update(case.demanded)
+        self._residents.append(
+            Resident(
+                tenant=case.tenant.meta.name,
+                environment=case.environment.meta.name,
+                classes=case.classes,
+                isolation=case.isolation,
+            )
+        )
+
+    def put_beside(self, case: Case) -> Case:
+        """Return the case as if only those stood there."""
+        own = case.tenant.meta.name
+        residents = tuple(item for item in self._residents if item.tenant != own)
+        return replace(case, residents=residents, neighbours=frozenset(self._neighbours))
+
+
 def _find_broken(
-    sieve: Filter, case: Case, opening: Opening, number: int, accepted: Sequence[Case]
+    sieve: Filter, case: Case, opening: Opening, number: int, accepted: _Accepted
 ) -> tuple[str, str] | None:
     for code in BINDING:
         rule: Rule = _BY_CODE[code]
         if rule.reads is not None:
             if sieve.ask(rule, opening) >> number & 1:
                 return code, rule.check(case)
-            continue
-        message = rule.check(_among(case, accepted))
-        if message:
+        elif code in sieve.needed and (message := rule.check(accepted.put_beside(case))):
             return code, message
     return None
-
-
-def _among(case: Case, accepted: Sequence[Case]) -> Case:
-    """Return the case as if only those stood there that stay."""
-    own = case.tenant.meta.name
-    residents = tuple(
-        Resident(
-            tenant=other.tenant.meta.name,
-            environment=other.environment.meta.name,
-            classes=other.classes,
-            isolation=other.isolation,
-        )
-        for other in accepted
-        if other.tenant.meta.name != own
-    )
-    neighbours = frozenset(name for other in accepted for name in other.demanded)
-    return replace(case, residents=residents, neighbours=neighbours)

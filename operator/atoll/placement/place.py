@@ -6,26 +6,26 @@ plan a move: another place is made before the old one is left.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
-from atoll.fleet.decisions import Candidate, Placement, PlacementDecision, Refusal, Unplaced
+from atoll.fleet.decisions import Candidate, Placement, PlacementDecision
 from atoll.fleet.snapshot import Fleet
-from atoll.fleet.spec import Isolation, Tenant, Topology
+from atoll.fleet.spec import Isolation, Topology
 
-from .case import to_thousandths
+from .batch import follow_plan
+from .books import open_books
 from .choose import choose_clusters
-from .demand import Opening, list_groups, survey
+from .demand import Opening, survey
 from .filter import Filter
 from .judge import judge_past
-from .ledger import Ledger, read_quotas
+from .ledger import Ledger
 from .moves import admit_moves, begin_move
 from .order import order_openings
-from .refusals import build_refusal, build_unplaced, list_nearest, list_relevant
+from .refusals import build_unplaced, list_relevant
 from .rules import show
 from .standing import read_past
 
@@ -36,20 +36,24 @@ MOVES_AT_ONCE: Final = 3
 def place(fleet: Fleet, candidates: tuple[Candidate, ...], now: datetime) -> PlacementDecision:
     """Decide where every namespace of every tenant goes."""
     past = read_past(fleet, (item.cluster for item in candidates))
-    ledger, sieve = _open_books(fleet, candidates, [item for found in past.values() for item in found])
+    ledger, sieve = open_books(fleet, candidates, [item for found in past.values() for item in found])
     judged = judge_past(fleet, ledger, sieve, past)
     standing = survey(fleet, past, judged, now)
     openings, held = admit_moves(standing, ledger.candidates, MOVES_AT_ONCE, now)
     placements = list(standing.kept)
     moves = list(standing.moving)
     open_still: list[Opening] = []
-    for opening, need in order_openings(ledger, openings):
+    ordered = order_openings(ledger, openings)
+    regimes = {item.meta.name: item for item in fleet.regimes}
+    for opening, need, planned in follow_plan(ledger, ordered, lambda one: _admit(ledger, sieve, one), regimes):
         rest = opening
         while rest.count and not rest.blocked and not rest.unsure:
             # Where an environment is spread, each place that is picked weighs where the next may be.
             one_by_one = rest.environment.spread is not None and not rest.only
             batch = replace(rest, count=1) if one_by_one else rest
-            picked = _pick(ledger, sieve, batch, need)
+            admitted = _admit(ledger, sieve, batch)
+            crowd = sieve.residents.count(batch.environment.meta.name) or {}
+            picked = choose_clusters(ledger, batch, need, admitted, crowd, planned) if admitted else []
             for number in picked:
                 placements += _build_placements(ledger, sieve, opening, need, number, now)
                 ledger.spend(number, need)
@@ -113,109 +117,12 @@ def _keep_lowered(placements: list[Placement], opening: Opening) -> list[Placeme
     ]
 
 
-def explain(
-    fleet: Fleet, candidates: tuple[Candidate, ...], decision: PlacementDecision, tenant: str, environment: str
-) -> tuple[Refusal, ...]:
-    """Say of every cluster that refuses a tenant in an environment why it does, nearest first.
-
-    Clusters that host it already are not asked; a paused or deleted Environment is judged as if it were not.
-    """
-    wanted = fleet.tenant(tenant)
-    found = fleet.environment(environment)
-    asked = (
-        next((item for item in wanted.environments if item.name == environment), None) if wanted is not None else None
-    )
-    if wanted is None or found is None or asked is None:
-        return ()
-    mine = [p for p in decision.placements if (p.tenant, p.environment) == (tenant, environment)]
-    own = [p for p in mine if p.state != "Leaving"]
-    lacks = any((one.tenant, one.environment) == (tenant, environment) for one in decision.unplaced)
-    # Who has all that it asks for is judged as if it looked for a place now: it does not stand in its own way.
-    books = [p for p in decision.placements if lacks or (p.tenant, p.environment) != (tenant, environment)]
-    ledger, sieve = _open_books(fleet, candidates, books)
-    openings = [
-        Opening(
-            tenant=wanted,
-            environment=found,
-            asked=asked,
-            names=_names_of(wanted, environment, one.namespaces),
-            count=1,
-            only=_find_only(one, own),
-            hosting=tuple(sorted({p.cluster for p in own})),
-        )
-        for one in decision.unplaced
-        if one.tenant == tenant and one.environment == environment
-    ] or [
-        Opening(
-            tenant=wanted,
-            environment=found,
-            asked=asked,
-            names=names,
-            count=1,
-            hosting=tuple(sorted({p.cluster for p in own})),
-        )
-        for names in list_groups(found, asked)
-    ]
-    refusals = []
-    for opening in openings:
-        relevant = list_relevant(ledger, opening)
-        refused = tuple((code, mask & relevant) for code, mask in sieve.refuse(opening, with_capacity=True))
-        refusals += [
-            build_refusal(fleet, sieve, opening, number, broken) for number, broken in list_nearest(refused, None)
-        ]
-    return tuple(sorted(refusals, key=lambda item: (item.broken, item.cluster, item.namespaces)))
-
-
-def _open_books(fleet: Fleet, candidates: Iterable[Candidate], kept: Iterable[Placement]) -> tuple[Ledger, Filter]:
-    """Book everything that stands: what is asked for, else what its quota says."""
-    asked: dict[tuple[str, str, str], Mapping[str, int]] = {}
-    resources = {"cpu", "memory", "pods", "storage"}
-    tenants = {tenant.meta.name: tenant for tenant in fleet.tenants}
-    for tenant in fleet.tenants:
-        for environment in tenant.environments:
-            for namespace in environment.namespaces:
-                full = tenant.namespace_name(environment.name, namespace.name)
-                need = to_thousandths(namespace.resources)
-                asked[tenant.meta.name, environment.name, full] = need
-                resources.update(need)
-    ledger = Ledger(candidates, resources)
-    sieve = Filter(fleet, ledger)
-    classes = {
-        tenant.namespace_name(environment.name, namespace.name): namespace.workload_class
-        for tenant in fleet.tenants
-        for environment in tenant.environments
-        for namespace in environment.namespaces
-    }
-    booked: dict[str, set[str]] = defaultdict(set)
-    for item in kept:
-        number = ledger.index[item.cluster]
-        amounts = asked.get((item.tenant, item.environment, item.namespace))
-        if amounts is not None:
-            ledger.spend(number, amounts)
-            booked[item.cluster].add(item.namespace)
-        sieve.settle(
-            number,
-            item.tenant,
-            item.environment,
-            classes.get(item.namespace, ""),
-            spec=tenants.get(item.tenant),
-            recorded=item.isolation,
-            crowds=item.state != "Leaving",
-        )
-    for number, candidate in enumerate(ledger.candidates):
-        if candidate.cluster in fleet.views:
-            ledger.spend(number, read_quotas(fleet, candidate.cluster, booked[candidate.cluster]))
-    return ledger, sieve
-
-
-def _pick(ledger: Ledger, sieve: Filter, opening: Opening, need: Mapping[str, int]) -> list[int]:
+def _admit(ledger: Ledger, sieve: Filter, opening: Opening) -> int:
+    """Return the clusters that no rule refuses, room apart, as a set of bits."""
     admitted = list_relevant(ledger, opening)
     for _, mask in sieve.refuse(opening, with_capacity=False):
         admitted &= ~mask
-    if opening.giving_back:
-        admitted &= sieve.list_shared(opening)
-    crowd = sieve.residents.count(opening.environment.meta.name) or {}
-    return choose_clusters(ledger, opening, need, admitted, crowd) if admitted else []
+    return admitted & sieve.list_shared(opening) if opening.giving_back else admitted
 
 
 def _build_placements(
@@ -250,18 +157,3 @@ def _write_reason(ledger: Ledger, opening: Opening, need: Mapping[str, int], num
         whole = ledger.capacity[number][slot]
         parts.append(f"{show(whole - ledger.used[number][slot])} of {show(whole)} {name} free")
     return ", ".join(parts)
-
-
-def _names_of(tenant: Tenant, environment: str, full_names: Iterable[str]) -> tuple[str, ...]:
-    asked = next(item for item in tenant.environments if item.name == environment)
-    wanted = set(full_names)
-    return tuple(item.name for item in asked.namespaces if tenant.namespace_name(environment, item.name) in wanted)
-
-
-def _find_only(unplaced: Unplaced, own: list[Placement]) -> str:
-    """Return the cluster that an unplaced namespace must go to: where its siblings are and it is not."""
-    if not unplaced.refusals:
-        return ""
-    clusters = {item.cluster for item in unplaced.refusals}
-    hosts = {p.cluster for p in own if p.namespace not in unplaced.namespaces}
-    return min(clusters) if len(clusters) == 1 and clusters <= hosts else ""

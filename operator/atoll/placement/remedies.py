@@ -6,7 +6,7 @@ rule before anybody is told of it. What cannot be mended by editing a manifest g
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
@@ -22,19 +22,32 @@ from .rules import RULES, find_incompatible
 from .selectors import choose_labels
 
 Fix = Callable[[Case], tuple[Case, str]]
+_CHECKS: Final = {rule.code: rule.check for rule in RULES}
 
 
 def mend(case: Case) -> tuple[Case | None, str]:
-    """Return the mended case with the remedy in words; None when no edit of a manifest would do."""
-    checks = {rule.code: rule.check for rule in RULES}
-    sentences, mended = [], case
-    for code, fix in FIXES.items():
-        if checks[code](mended):
-            mended, sentence = fix(mended)
-            sentences.append(sentence)
-    admitted = not any(check(mended) for check in checks.values())
-    remedy = "; ".join(sentence for sentence in sentences if sentence)
-    return (mended if admitted else None), remedy
+    """Return the mended case with the remedy in words; None when no edit of a manifest would do.
+
+    A fix that another one has made needless is left out again.
+    """
+    mended, told = _apply(case, tuple(FIXES))
+    if any(rule.check(mended) for rule in RULES):
+        return None, "; ".join(told.values())
+    for code in tuple(told):
+        fewer, words = _apply(case, tuple(item for item in told if item != code))
+        if not any(rule.check(fewer) for rule in RULES):
+            mended, told = fewer, words
+    return mended, "; ".join(told.values())
+
+
+def _apply(case: Case, codes: Sequence[str]) -> tuple[Case, dict[str, str]]:
+    """Apply these fixes where their rules are broken; return the words of each that was."""
+    told = {}
+    for code in codes:
+        if _CHECKS[code](case):
+            case, sentence = FIXES[code](case)
+            told[code] = sentence
+    return case, {code: sentence for code, sentence in told.items() if sentence}
 
 
 def fix_capability(case: Case) -> tuple[Case, str]:

@@ -42,10 +42,10 @@ def fix_topology(case: Case) -> tuple[Case, str]:
         changed = {
             item.name: replace(item, workload_class=first) for item in case.namespaces if not item.workload_class
         }
-        case = with_namespaces(case, changed)
+        classed = with_namespaces(case, changed)
         sentence = f"give {', '.join(changed)} of Tenant {case.tenant.meta.name} workloadClass {first}"
-        if not check_topology(case):
-            return case, sentence
+        if not check_topology(classed):
+            return classed, sentence
     sharing = []
     for other in [name, *sorted({item.environment for item in case.residents} | ({case.kept_by} - {""}))]:
         tried = with_shared(case, other)

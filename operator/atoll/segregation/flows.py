@@ -49,8 +49,10 @@ def find_flows(placements: Iterable[Placement], tenants: Mapping[str, Tenant], c
     """Find the calls that both sides allow between those who are let in on this cluster."""
     here = sorted({(item.tenant, item.environment) for item in placements if item.access and item.tenant in tenants})
     calls = {}
-    for caller in here:
-        for called in here:
+    asking = [side for side in here if _entries(tenants[side[0]], "allowTo")]
+    inviting = [side for side in here if _entries(tenants[side[0]], "allowFrom")]
+    for caller in asking:
+        for called in inviting:
             invited = any(_side(entry) == caller for entry in _entries(tenants[called[0]], "allowFrom"))
             wishes = [entry for entry in _entries(tenants[caller[0]], "allowTo") if _side(entry) == called]
             if invited and wishes:
