@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -46,15 +47,25 @@ def fix_topology(case: Case) -> tuple[Case, str]:
         sentence = f"give {', '.join(changed)} of Tenant {case.tenant.meta.name} workloadClass {first}"
         if not check_topology(classed):
             return classed, sentence
-    sharing = []
-    for other in [name, *sorted({item.environment for item in case.residents} | ({case.kept_by} - {""}))]:
-        tried = with_shared(case, other)
-        if other in case.environments and check_topology(tried) != check_topology(case):
-            case = tried
-            sharing.append(f"Environment {other}")
-        if not check_topology(case):
-            break
-    return case, f"{member}, or use topology SharedCluster in {', '.join(sharing)}"
+    strict = [name, *sorted({item.environment for item in case.residents} | ({case.kept_by} - {""}))]
+    sharing = [item for item in dict.fromkeys(strict) if _is_strict(case, item)]
+    for environment in tuple(sharing):
+        fewer = [item for item in sharing if item != environment]
+        if not check_topology(_share(case, fewer)):
+            sharing = fewer
+    words = ", ".join(f"Environment {item}" for item in sharing)
+    return _share(case, sharing), f"{member}, or use topology SharedCluster in {words}" if sharing else member
+
+
+def _is_strict(case: Case, environment: str) -> bool:
+    found = case.environments.get(environment)
+    return found is not None and found.topology is not Topology.SHARED_CLUSTER
+
+
+def _share(case: Case, environments: Sequence[str]) -> Case:
+    for environment in environments:
+        case = with_shared(case, environment)
+    return case
 
 
 def fix_spread(case: Case) -> tuple[Case, str]:
