@@ -60,7 +60,8 @@ def decide(fleet: Fleet, now: datetime, *, covers: Covers, assume_available: boo
 
     checked = check_fleet(fleet)
     addresses = plan_addresses(fleet.cluster_sets, fleet.children, fleet.foreign_blocks)
-    rollout = plan_rollouts(fleet, now)
+    refused = frozenset(problem.name for problem in checked if problem.kind == "ClusterSet")
+    rollout = plan_rollouts(fleet, now, refused=refused)
     candidates = build_candidates(fleet, now, assume_available=assume_available)
     placement = place(fleet, candidates, now)
     problems = (*checked, *addresses.problems, *rollout.problems, *placement.problems)

@@ -6,7 +6,7 @@ the API before it moves anybody, so a new one and its first Advance never come o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from atoll.fleet import reasons
@@ -26,14 +26,17 @@ from .stored import BLOCKING, UNFINISHED, next_number, read_stored, rollout_numb
 from .waves import freeze_waves
 
 
-def plan_rollouts(fleet: Fleet, now: datetime) -> RolloutDecision:
-    """Decide which rollouts begin, who of the running ones moves now, and what each says about itself."""
+def plan_rollouts(fleet: Fleet, now: datetime, *, refused: Collection[str] = ()) -> RolloutDecision:
+    """Decide which rollouts begin, who of the running ones moves now, and what each says about itself.
+
+    `refused`: ClusterSets whose spec asks for what cannot be done: nothing new is begun for them.
+    """
     books = open_books(fleet)
     sets = sorted(fleet.cluster_sets, key=lambda item: item.meta.name)
-    return _merge(_plan_set(fleet, cluster_set, books, now) for cluster_set in sets)
+    return _merge(_plan_set(fleet, item, books, now, refused=item.meta.name in refused) for item in sets)
 
 
-def _plan_set(fleet: Fleet, cluster_set: ClusterSet, books: Books, now: datetime) -> RolloutDecision:
+def _plan_set(fleet: Fleet, cluster_set: ClusterSet, books: Books, now: datetime, *, refused: bool) -> RolloutDecision:
     if cluster_set.meta.deleting:
         return RolloutDecision()
     name = cluster_set.meta.name
@@ -55,6 +58,9 @@ def _plan_set(fleet: Fleet, cluster_set: ClusterSet, books: Books, now: datetime
     if missing is not None:
         # Without it nobody knows what any member shall be: rollouts stand still, and rows stay as they were written.
         parts.append(RolloutDecision(problems=(missing,)))
+    elif refused and (last is None or last.target_revision != target):
+        # What it asks for is told as a problem already. What is under way finishes, and nobody else is told to move.
+        pass
     elif last is not None and last.target_revision != target:
         parts.append(_begin(fleet, cluster_set, target, known, last, now))
         if state in UNFINISHED:

@@ -7,7 +7,7 @@ import pytest
 
 from atoll.fleet.authentication import digest_authentication
 from atoll.fleet.cluster import Presence, ProviderInfo
-from atoll.fleet.decisions import Advance
+from atoll.fleet.decisions import Advance, RolloutDecision
 from atoll.fleet.spec import Environment, Freeze, Paused, Regime, Tenant, Upgrade, Window
 from atoll.fleet.values import Share, freeze
 from atoll.rollout.build import build_rollout
@@ -85,6 +85,17 @@ def test_a_frozen_environment_holds_its_clusters_until_its_end():
     assert decision.wake == end
     world.now = end
     assert [item.child for item in world.decide().advances] == ["s--dev"]
+
+
+def test_nothing_is_begun_for_a_set_that_asks_for_what_cannot_be_done():
+    world = Simulator(settled_fleet(cluster_set()))
+    world.change_set(version=v("v1.36.4"))
+    assert plan_rollouts(world.fleet, world.now, refused={"s"}) == RolloutDecision()
+    assert [item.name for item in plan_rollouts(world.fleet, world.now).new] == ["s-1"]
+    running = begun()
+    running.change_set(version=v("v1.36.5"))
+    decision = plan_rollouts(running.fleet, running.now, refused={"s"})
+    assert (decision.new, decision.advances, decision.progress) == ((), (), ())
 
 
 def test_a_cluster_is_left_alone_while_a_tenant_stands_where_its_residency_forbids():
