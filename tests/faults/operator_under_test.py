@@ -34,10 +34,13 @@ class AuditedPlanes(Planes):
         super().__init__(home, binaries, clock=clock, effects=effects)
         self._audit = audit
 
-    async def run_operation(self, plane_id: str, spec: PlaneSpec, operation: Operation) -> None:
+    async def run_operation(
+        self, plane_id: str, spec: PlaneSpec, operation: Operation, *, keeps_authentication: bool = False
+    ) -> None:
         """Run an operation on an audited plane."""
         flags = (f"--audit-log-path={self._audit / plane_id}.log", "--audit-log-maxsize=1000")
-        await super().run_operation(plane_id, replace(spec, audit_log=True, api_args=flags), operation)
+        audited = replace(spec, audit_log=True, api_args=flags)
+        await super().run_operation(plane_id, audited, operation, keeps_authentication=keeps_authentication)
 
 
 async def run(arguments: argparse.Namespace) -> None:

@@ -155,11 +155,11 @@ def test_an_environment_with_tenants_in_it_cannot_be_deleted(fleet: TestHome) ->
 
 
 def test_what_this_version_does_not_do_is_said_and_not_passed_over(fleet: TestHome) -> None:
-    fleet.apply(environment("odd", topology="ClusterPerTenant"))
+    fleet.apply(environment("odd", isolation="Hosts"))
 
     message = stalled(fleet, "environment", "odd", "NotYetSupported")
 
-    assert "ClusterPerTenant" in message
+    assert "isolation Hosts" in message
     fleet.kubectl("delete", "environment", "odd", "-n", "fleet", "--timeout=30s")
 
 
