@@ -63,6 +63,7 @@ def list_sides(member: MemberView) -> tuple[BorderSide, ...]:
     namespaces: dict[str, set[str]] = {}
     entered: set[str] = set()
     accounts: set[str] = set()
+    people: dict[str, set[tuple[str, str]]] = {}
     for (kind, namespace, name), body in member.objects.items():
         tenant = str((body["metadata"].get("labels") or {}).get(TENANT_LABEL, ""))
         if kind == "ServiceAccount" and namespace == SYSTEM_NAMESPACE:
@@ -71,13 +72,25 @@ def list_sides(member: MemberView) -> tuple[BorderSide, ...]:
             namespaces.setdefault(tenant, set()).add(name)
         elif tenant and kind == "RoleBinding":
             entered.add(tenant)
+            subjects = ((str(item.get("kind")), str(item.get("name"))) for item in body.get("subjects") or ())
+            people.setdefault(tenant, set()).update(item for item in subjects if item[0] in {"User", "Group"})
     sides = []
+    strangers = set(member.bound_people)
     for tenant, there in sorted(namespaces.items()):
         strongest = account_name(tenant, _STRONGEST)
         others = {name for name in member.bound_elsewhere if name.startswith(account_name(tenant, ""))}
         mine = accounts & ({strongest, *others} if tenant in entered else others)
         ordered = (*sorted(mine & {strongest}), *sorted(mine - {strongest}))
-        sides.append(BorderSide(tenant=tenant, namespaces=tuple(sorted(there)), accounts=ordered))
+        members = people.get(tenant, set())
+        sides.append(
+            BorderSide(
+                tenant=tenant,
+                namespaces=tuple(sorted(there)),
+                accounts=ordered,
+                people=tuple(sorted(members & strangers)),
+                members=frozenset(members),
+            )
+        )
     return tuple(sides)
 
 
@@ -99,7 +112,7 @@ def plan_borders(
     if not subjects:
         return None
     reds = set(red)
-    bound = {side.tenant for side in subjects if set(side.accounts) & set(member.bound_elsewhere)}
+    bound = {side.tenant for side in subjects if side.people or set(side.accounts) & set(member.bound_elsewhere)}
     all_pairs = [(one.tenant, other) for one in subjects for other in sides if other != one.tenant]
     start = _turn(now, key) * max(1, limit // (_PER_NAMESPACE + _PER_PAIR)) % max(1, len(all_pairs))
     turned = [*all_pairs[start:], *all_pairs[:start]]
@@ -107,7 +120,8 @@ def plan_borders(
     chosen: list[tuple[str, str]] = []
     requests = 0
     for pair in ranked:
-        cost = (len(sides[pair[1]].namespaces) * _PER_NAMESPACE + _PER_PAIR) * len(sides[pair[0]].accounts)
+        identities = len(sides[pair[0]].list_identities(sides[pair[1]]))
+        cost = (len(sides[pair[1]].namespaces) * _PER_NAMESPACE + _PER_PAIR) * identities
         if chosen and requests + cost > limit:
             break
         requests += cost

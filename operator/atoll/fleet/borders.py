@@ -38,6 +38,10 @@ class BorderCell:
     message: str = ""
 
 
+Person = tuple[str, str]
+"""Kind (User | Group) and name."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BorderSide:
     """One tenant on one cluster."""
@@ -46,6 +50,19 @@ class BorderSide:
     namespaces: tuple[str, ...] = ()
     accounts: tuple[str, ...] = ()
     """ServiceAccounts in `atoll-system` that are tried; none: the tenant has no access there, and is a target alone."""
+    people: tuple[Person, ...] = ()
+    """Members that bindings name which are not Atoll's: they are tried, too."""
+    members: frozenset[Person] = frozenset()
+    """All that Atoll lets in."""
+
+    @property
+    def identities(self) -> tuple[str | Person, ...]:
+        """All who are tried: accounts by name, and people."""
+        return (*self.accounts, *self.people)
+
+    def list_identities(self, target: BorderSide) -> tuple[str | Person, ...]:
+        """List who is tried on a tenant: not those whom it lets in itself."""
+        return (*self.accounts, *(person for person in self.people if self == target or person not in target.members))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

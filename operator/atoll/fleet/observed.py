@@ -129,6 +129,8 @@ class MemberView:
     """Digest of what grants and bounds rights there, ours or not: it changes when borders may have."""
     bound_elsewhere: tuple[str, ...] = ()
     """Our accounts (names in `atoll-system`) that bindings name which are not ours."""
+    bound_people: tuple[tuple[str, str], ...] = ()
+    """Users and groups (kind, name) that such bindings name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

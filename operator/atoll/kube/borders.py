@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -23,6 +24,7 @@ from atoll.fleet.borders import (
     BorderCell,
     BorderPlan,
     BorderRun,
+    Person,
     sum_up,
 )
 from atoll.fleet.names import SYSTEM_NAMESPACE
@@ -43,6 +45,8 @@ REQUEST_SECONDS: Final = 5.0
 CONCURRENCY: Final = 3
 """Identities at work at the same time; each sends one request after the other over one connection."""
 TRIES: Final = 2
+STAND_IN: Final = "atoll-border-try"
+"""Name of the user who stands for a group."""
 AGENT: Final = "atoll-borders"
 """In audit logs these requests are told from Atoll's own: they are meant to be refused."""
 
@@ -66,9 +70,9 @@ async def try_borders(
     verdicts: dict[tuple[str, str, str], list[Verdict]] = {}
     slots = asyncio.Semaphore(CONCURRENCY)
     work = [
-        _try_as(member, plan, tenant, account, verdicts, slots)
+        _try_as(member, plan, tenant, identity, verdicts, slots)
         for tenant in dict.fromkeys(subject for subject, _ in plan.pairs)
-        for account in plan.sides[tenant].accounts
+        for identity in plan.sides[tenant].identities
     ]
     late = ""
     try:
@@ -84,7 +88,7 @@ def _list_cells(
 ) -> Iterator[BorderCell]:
     for subject, target in plan.pairs:
         own = subject == target
-        identities = len(plan.sides[subject].accounts)
+        identities = len(plan.sides[subject].list_identities(plan.sides[target]))
         for attempt in OWN_ATTEMPTS if own else PAIR_ATTEMPTS:
             told = list(verdicts.get((subject, target, attempt), ()))
             if len(told) < max(identities, 1):
@@ -110,14 +114,19 @@ async def _try_as(
     member: MemberClient,
     plan: BorderPlan,
     tenant: str,
-    account: str,
+    identity: str | Person,
     verdicts: dict[tuple[str, str, str], list[Verdict]],
     slots: asyncio.Semaphore,
 ) -> None:
     """Try everything that one identity of a tenant must not do; note one verdict per cell as soon as it is known."""
-    targets = [target for subject, target in plan.pairs if subject == tenant]
+    side = plan.sides[tenant]
+    targets = [
+        target
+        for subject, target in plan.pairs
+        if subject == tenant and identity in side.list_identities(plan.sides[target])
+    ]
     async with slots:
-        caller = _Caller(member, account)
+        caller = _Account(member, identity) if isinstance(identity, str) else _Member(member, identity)
         try:
             doubt = await caller.enter(plan.sides[tenant].namespaces)
             for target in targets:
@@ -126,37 +135,43 @@ async def _try_as(
                     if doubt:
                         verdicts.setdefault(cell, []).append((UNKNOWN, doubt))
                         continue
-                    told = [await caller.make(item) for item in list_tries(plan, tenant, target, attempt)]
+                    tries = list_tries(plan, tenant, target, attempt)
+                    told = [await caller.make(item) for item in tries if caller.can_make(item)]
                     verdicts.setdefault(cell, []).append(_worst(told))
         finally:
             await caller.close()
 
 
-class _Caller:
+class _Caller(ABC):
     """One identity of a tenant, on a connection of its own: a shared one would carry ours."""
 
-    def __init__(self, member: MemberClient, account: str) -> None:
+    def __init__(self, member: MemberClient, what: str, user: str) -> None:
         self._member = member
-        self._account = account
-        self._user = f"system:serviceaccount:{SYSTEM_NAMESPACE}:{account}"
+        self._what = what
+        self._user = user
+        self._headers: dict[str, str] = {}
         self._transport: HttpTransport | None = None
         self._dead = ""
 
     async def enter(self, namespaces: tuple[str, ...]) -> str:
-        """Get a token and see that it is good; return why not, empty when it is."""
-        ours = self._member.connection
+        """Log in and see that it is good; return why not, empty when it is."""
         try:
-            token, _ = await self._member.store.create_token(SYSTEM_NAMESPACE, self._account, seconds=TOKEN_SECONDS)
-            login = Login(tls=build_context(ca=ours.ca), token=token)
-            self._transport = HttpTransport(replace(ours, credentials=StaticCredentials(login=login)))
+            self._transport = await self._connect()
             home = namespaces[0] if namespaces else SYSTEM_NAMESPACE
             response = await self._send(Request(method="GET", path=url_path(CONFIG_MAP, home), query=ONE))
         except AtollError as error:
-            return f"account {self._account} got no token that works: {error}"
+            return f"{self._what} got no login that works: {error}"
         known = response.status == 200 or (response.status == 403 and self._user in _message(response))
-        if known:
-            return ""
-        return f"the API server does not know the token of account {self._account}: it answered {response.status}"
+        return "" if known else f"the API server does not know {self._what}: it answered {response.status}"
+
+    @abstractmethod
+    async def _connect(self) -> HttpTransport:
+        """Open a connection that carries this identity."""
+
+    def can_make(self, item: Try) -> bool:
+        """Say whether this identity can make a try at all."""
+        del item
+        return True
 
     async def make(self, item: Try) -> Verdict:
         """Make one try and judge the answer."""
@@ -190,7 +205,7 @@ class _Caller:
         """Send once more after no answer: whatever is asked here changes nothing."""
         if self._transport is None:
             raise Unreachable("not connected")
-        headers = {**request.headers, "User-Agent": AGENT}
+        headers = {**request.headers, **self._headers, "User-Agent": AGENT}
         request = replace(request, headers=headers, seconds=REQUEST_SECONDS)
         for left in reversed(range(TRIES)):
             try:
@@ -199,6 +214,40 @@ class _Caller:
                 if not left:
                     raise
         raise AssertionError("the loop neither returned nor raised")
+
+
+class _Account(_Caller):
+    """One of the tenant's ServiceAccounts, by a short-lived token."""
+
+    def __init__(self, member: MemberClient, account: str) -> None:
+        super().__init__(
+            member, f"account {account}", f"system:serviceaccount:{SYSTEM_NAMESPACE}:{account}"
+        )
+        self._account = account
+
+    async def _connect(self) -> HttpTransport:
+        ours = self._member.connection
+        token, _ = await self._member.store.create_token(SYSTEM_NAMESPACE, self._account, seconds=TOKEN_SECONDS)
+        login = Login(tls=build_context(ca=ours.ca), token=token)
+        return HttpTransport(replace(ours, credentials=StaticCredentials(login=login)))
+
+
+class _Member(_Caller):
+    """A user or group of the tenant, impersonated by us: nobody but their issuer can give them tokens."""
+
+    def __init__(self, member: MemberClient, person: Person) -> None:
+        kind, name = person
+        super().__init__(member, f"{kind} {name}", name if kind == "User" else STAND_IN)
+        self._headers = {"Impersonate-User": self._user}
+        if kind == "Group":
+            self._headers["Impersonate-Group"] = name
+
+    async def _connect(self) -> HttpTransport:
+        return HttpTransport(self._member.connection)
+
+    def can_make(self, item: Try) -> bool:
+        """Leave out what impersonates somebody else: it would be us who does."""
+        return not any(name.startswith("Impersonate") for name in dict(item.headers))
 
 
 def _message(response: Response) -> str:

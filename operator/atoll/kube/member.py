@@ -63,6 +63,7 @@ GRANTS: Final = frozenset({ROLE_BINDING, CLUSTER_ROLE_BINDING})
 """Of these everybody's are looked at: what somebody else grants can break the border between tenants."""
 NOT_BUILT_IN: Final = "kubernetes.io/bootstrapping!=rbac-defaults"
 """Sixty bindings of Kubernetes itself are the same everywhere."""
+PEOPLE: Final = frozenset({"User", "Group"})
 _GRANT_KINDS: Final = frozenset(kind.kind for kind in GRANTS)
 _NO_RIGHTS: Final = frozenset({CONFIG_MAP.kind, LIMIT_RANGE.kind})
 _OFTEN_MISSING: Final = frozenset({VALIDATING_POLICY, VALIDATING_POLICY_BINDING})
@@ -201,6 +202,7 @@ class MemberClient:
                 occupancy=MappingProxyType(occupancy),
                 rights=digest_rights([*bodies, *foreign]),
                 bound_elsewhere=list_bound_accounts(foreign),
+                bound_people=list_bound_people(foreign),
             )
         except (AttributeError, TypeError, ValueError) as error:
             # No API server stores such objects: something else answers.
@@ -264,6 +266,13 @@ def list_bound_accounts(bindings: Sequence[Body]) -> tuple[str, ...]:
     """List the accounts in our namespace that these bindings name, in order."""
     found = [_account_of(subject) for binding in bindings for subject in binding.get("subjects") or ()]
     return tuple(sorted({name for name in found if name}))
+
+
+def list_bound_people(bindings: Sequence[Body]) -> tuple[tuple[str, str], ...]:
+    """List the users and groups that these bindings name, in order; Kubernetes' own are left out."""
+    subjects = [subject for binding in bindings for subject in binding.get("subjects") or ()]
+    found = {(str(item.get("kind")), str(item.get("name", ""))) for item in subjects}
+    return tuple(sorted((kind, name) for kind, name in found if kind in PEOPLE and not name.startswith("system:")))
 
 
 def _account_of(subject: Mapping[str, Any]) -> str:

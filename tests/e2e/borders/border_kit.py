@@ -67,9 +67,25 @@ def tenants() -> list[Json]:
             bodies += [
                 namespace(place, tenant),
                 {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": hard}},
-                binding("atoll:admin", place, f"{tenant}--admin", "tenant-admin", tenant=tenant),
+                with_people(
+                    binding("atoll:admin", place, f"{tenant}--admin", "tenant-admin", tenant=tenant),
+                    ("Group", f"{tenant}-devs"),
+                    ("User", f"{tenant}-ann"),
+                    ("Group", "everybodys-sre"),
+                ),
             ]
     return bodies
+
+
+def with_people(binding_body: Json, *people: tuple[str, str]) -> Json:
+    """Let people in, too."""
+    subjects = [{"kind": kind, "apiGroup": RBAC, "name": name} for kind, name in people]
+    return {**binding_body, "subjects": [*binding_body["subjects"], *subjects]}
+
+
+def binding_of_people(name: str, where: str, to: str, *people: tuple[str, str]) -> Json:
+    """A binding of people alone."""
+    return {**with_people({**binding(name, where, "", to), "subjects": []}, *people)}
 
 
 async def plan(member: MemberClient) -> BorderPlan:

@@ -21,7 +21,7 @@ from atoll.planes.planes import Planes
 from atoll.planes.values import Role
 from tests.support.audit import AuditLog
 
-from .border_kit import binding, plan, red, remove, role, try_all, unknown
+from .border_kit import binding, binding_of_people, plan, red, remove, role, try_all, unknown
 from .conftest import PLANE
 
 pytestmark = pytest.mark.e2e
@@ -49,6 +49,21 @@ OPENED = [
         [binding("foreign", "shop--dev", "web--admin", "view")],
         [("web", "shop", "reads")],
         id="a foreign binding in one namespace opens its reads",
+    ),
+    pytest.param(
+        [binding_of_people("foreign", "shop--dev", "view", ("Group", "web-devs"))],
+        [("web", "shop", "reads")],
+        id="a foreign binding of a group opens what it opens for its people",
+    ),
+    pytest.param(
+        [binding_of_people("foreign", "pay--prod", "view", ("User", "web-ann"), ("Group", "nobody-we-know"))],
+        [("web", "pay", "reads")],
+        id="a foreign binding of a user does, too",
+    ),
+    pytest.param(
+        [binding_of_people("foreign", "shop--dev", "view", ("Group", "everybodys-sre"))],
+        [],
+        id="who is a member of both may look at both",
     ),
     pytest.param(
         [binding("foreign", "pay--prod", "web--admin", "view")],
@@ -207,7 +222,7 @@ async def test_a_token_that_nobody_accepts_makes_nothing_green(member: MemberCli
     cells = await try_borders(member, stolen)
 
     assert {cell.result for cell in cells} == {"Unknown"}
-    assert all("got no token" in cell.message for cell in cells if cell.attempt != "network")
+    assert all("got no login" in cell.message for cell in cells if cell.attempt != "network")
 
 
 async def test_a_server_that_is_down_makes_nothing_green(member: MemberClient, planes: Planes) -> None:

@@ -101,6 +101,16 @@ class TestWhichAreTried:
 
         assert [side.accounts for side in sides] == [("a--admin",), ("b--admin", "b--viewer")]
 
+    def test_people_are_tried_whom_others_have_bound_but_not_on_those_who_let_them_in(self) -> None:
+        seen = member("a", "b", bound_people=(("Group", "sre"), ("User", "ann"), ("User", "zoe")))
+        for tenant, names in (("a", ("sre",)), ("b", ("sre", "ann"))):
+            binding = seen.objects["RoleBinding", f"{tenant}--dev", "atoll:admin"]
+            binding["subjects"] = [{"kind": "Group" if name == "sre" else "User", "name": name} for name in names]
+        a, b = list_sides(seen)
+        assert (a.people, b.people) == ((("Group", "sre"),), (("Group", "sre"), ("User", "ann")))
+        assert b.list_identities(a) == ("b--admin", ("User", "ann"))
+        assert b.list_identities(b) == ("b--admin", ("Group", "sre"), ("User", "ann"))
+
     def test_with_nodes_the_network_is_still_not_green(self) -> None:
         planned = plan_borders(member("a", "b", nodes_total=3), now=START)
         assert planned is not None
