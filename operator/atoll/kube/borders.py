@@ -220,9 +220,7 @@ class _Account(_Caller):
     """One of the tenant's ServiceAccounts, by a short-lived token."""
 
     def __init__(self, member: MemberClient, account: str) -> None:
-        super().__init__(
-            member, f"account {account}", f"system:serviceaccount:{SYSTEM_NAMESPACE}:{account}"
-        )
+        super().__init__(member, f"account {account}", f"system:serviceaccount:{SYSTEM_NAMESPACE}:{account}")
         self._account = account
 
     async def _connect(self) -> HttpTransport:
