@@ -22,8 +22,10 @@ def render_why(why: Why) -> list[Text]:
     end = [line for line in why.lines if line[0] == "since"]
     lines += [_line(label, text, width) for label, text in told]
     label = "elsewhere" if why.ready else "nearest"
+    several = len({near.environment for near in why.nearest}) > 1
     for index, near in enumerate(why.nearest[:_SHOWN]):
-        words = f"{near.cluster:<22} {near.rule:<12} {near.message}"
+        where = f" for {near.environment}" if several else ""
+        words = f"{near.cluster + where:<22} {near.rule:<12} {near.message}"
         lines.append(_line(label if index == 0 else "", f"{words}  → {near.remedy}" if near.remedy else words, width))
     if len(why.nearest) > _SHOWN:
         lines.append(_line("", f"and {len(why.nearest) - _SHOWN} more; `-o json` lists them all", width))
