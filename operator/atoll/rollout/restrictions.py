@@ -31,15 +31,13 @@ def find_restriction(fleet: Fleet, cluster_set: ClusterSet) -> Problem | None:
         regime = fleet.regime(name)
         if regime is None:
             continue
-        rules = any(regime.upgrade.values())
-        path = "spec.upgrade" if rules else "spec.versions.maxMinorsBehind"
-        if rules or regime.max_minors_behind is not None:
+        if any(regime.upgrade.values()):
             return Problem(
                 kind="ClusterSet",
                 name=cluster_set.meta.name,
                 path="spec.regimes",
                 reason=reasons.NOT_IMPLEMENTED,
-                message=f"{path} of Regime {name} is not supported by this version of Atoll, so no cluster that is "
+                message=f"spec.upgrade of Regime {name} is not supported by this version of Atoll, so no cluster that is "
                 f"attested for it is changed. Remove it from the Regime to go on.",
             )
     return None
