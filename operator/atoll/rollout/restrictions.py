@@ -37,8 +37,8 @@ def find_restriction(fleet: Fleet, cluster_set: ClusterSet) -> Problem | None:
                 name=cluster_set.meta.name,
                 path="spec.regimes",
                 reason=reasons.NOT_IMPLEMENTED,
-                message=f"spec.upgrade of Regime {name} is not supported by this version of Atoll, so no cluster that is "
-                f"attested for it is changed. Remove it from the Regime to go on.",
+                message=f"spec.upgrade of Regime {name} is not supported by this version of Atoll, so no cluster that "
+                "is attested for it is changed. Remove it from the Regime to go on.",
             )
     return None
 
