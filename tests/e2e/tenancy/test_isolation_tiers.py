@@ -24,10 +24,11 @@ HOME = f"{MOVER}--{ROOM}"
 def shared(home: TestHome) -> TestHome:
     """Two tenants on one of two clusters; the other is empty."""
     home.apply(fleet_namespace())
-    home.apply(cluster_set("eu", member("a", ROOM), member("b", ROOM)), environment(ROOM), tenant(STAYER, ROOM))
-    home.wait_ready("tenant", STAYER, seconds=120)
-    home.apply(tenant(MOVER, ROOM))
-    home.wait_ready("tenant", MOVER)
+    home.apply(cluster_set("eu", member("a", ROOM)), environment(ROOM), tenant(STAYER, ROOM), tenant(MOVER, ROOM))
+    for name in (STAYER, MOVER):
+        home.wait_ready("tenant", name, seconds=120)
+    home.apply(cluster_set("eu", member("a", ROOM), member("b", ROOM)))
+    home.wait_ready("clusterset", "eu", seconds=120)
     return home
 
 
