@@ -11,6 +11,8 @@ import os
 import pytest
 from hypothesis import settings
 
+from tests.support.areas import Areas
+
 settings.register_profile("same", derandomize=True)
 settings.register_profile("random")
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
@@ -18,6 +20,10 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", default=False, help="rewrite golden files")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Areas(), "areas")
 
 
 @pytest.fixture

@@ -7,18 +7,15 @@ never keeps other people's namespaces from going.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from atoll.fleet.names import ABANDON, ADOPT, CONFIRM_DELETION, REQUESTED_BY, TAKE_OVER
+from atoll.segregation.cel import ADMISSION, Body, build_rule, build_validation, write_list
 
 from .identity import GARBAGE_COLLECTOR, NAMESPACE_CONTROLLER, Identity
 from .meta import API_VERSION, GROUP
 
-Body = dict[str, Any]
-
-ADMISSION: Final = "admissionregistration.k8s.io/v1"
 LABELS: Final = {"app.kubernetes.io/name": "atoll", "app.kubernetes.io/component": "policy"}
 PROTECTED: Final = ("clustersets", "hostpools", "environments", "tenants")
 OWNED: Final = ("childclusters", "hosts", "rollouts")
@@ -63,7 +60,7 @@ def build_mutating_policies(delegates: Sequence[str] = ()) -> tuple[Body, ...]:
             {
                 "name": "requester",
                 "expression": (
-                    f"request.userInfo.username in {_cel_list(delegates)} && {claimed} != '' ? {claimed} : "
+                    f"request.userInfo.username in {write_list(delegates)} && {claimed} != '' ? {claimed} : "
                     "request.userInfo.username"
                 ),
             },
@@ -91,7 +88,7 @@ def build_deletion_protection() -> tuple[Body, ...]:
         "matchConstraints": _match(PROTECTED, "DELETE"),
         "failurePolicy": "Fail",
         "validations": [
-            _validation(
+            build_validation(
                 f"!oldObject.spec.?deletionProtection.orValue(false) || {named}",
                 "spec.deletionProtection is true. Annotate the object with "
                 f"{CONFIRM_DELETION}=<its name>, then delete it again.",
@@ -144,15 +141,15 @@ def build_owned(identity: Identity) -> tuple[Body, ...]:
     `spec.action` of a Rollout.
     """
     trusted = (
-        f"(request.userInfo.username in {_cel_list(identity.usernames)} || "
-        f"request.userInfo.?groups.orValue([]).exists(group, group in {_cel_list(identity.groups)}))"
+        f"(request.userInfo.username in {write_list(identity.usernames)} || "
+        f"request.userInfo.?groups.orValue([]).exists(group, group in {write_list(identity.groups)}))"
     )
-    cleaner = f"(request.userInfo.username in {_cel_list((GARBAGE_COLLECTOR, NAMESPACE_CONTROLLER))})"
+    cleaner = f"(request.userInfo.username in {write_list((GARBAGE_COLLECTOR, NAMESPACE_CONTROLLER))})"
     same_metadata = " && ".join(
         f"object.metadata.?{field} == oldObject.metadata.?{field}"
         for field in ("labels", "finalizers", "ownerReferences")
     )
-    free = _cel_list((ABANDON, TAKE_OVER))
+    free = write_list((ABANDON, TAKE_OVER))
     # On a Rollout the requester is written by our own mutating policy, in the name of whoever asks.
     own = f"request.resource.resource == 'rollouts' && key == '{REQUESTED_BY}'"
     ours = f"key.startsWith('{GROUP}/') && !(key in {free}) && !({own})"
@@ -169,7 +166,7 @@ def build_owned(identity: Identity) -> tuple[Body, ...]:
             {"name": "kind", "expression": "(object != null ? object : oldObject).kind"},
         ],
         "validations": [
-            _validation(
+            build_validation(
                 "variables.trusted || request.operation != 'CREATE'",
                 "only Atoll makes objects of this kind.",
                 say=(
@@ -177,7 +174,7 @@ def build_owned(identity: Identity) -> tuple[Body, ...]:
                     "follows from.'"
                 ),
             ),
-            _validation(
+            build_validation(
                 "variables.trusted || variables.cleaner || request.operation != 'DELETE'",
                 "only Atoll deletes objects of this kind.",
                 say=(
@@ -186,12 +183,12 @@ def build_owned(identity: Identity) -> tuple[Body, ...]:
                     "with its ClusterSet.'"
                 ),
             ),
-            _validation(
+            build_validation(
                 "variables.trusted || !variables.status",
                 "only Atoll writes status.",
                 say="'only Atoll writes the status of a ' + variables.kind + '. Change its spec instead.'",
             ),
-            _validation(
+            build_validation(
                 "variables.trusted || variables.status || request.operation != 'UPDATE' || "
                 "request.resource.resource == 'rollouts' || object.spec == oldObject.spec",
                 "only Atoll writes this spec.",
@@ -200,7 +197,7 @@ def build_owned(identity: Identity) -> tuple[Body, ...]:
                     "it follows from.'"
                 ),
             ),
-            _validation(
+            build_validation(
                 "variables.trusted || variables.cleaner || variables.status || request.operation != 'UPDATE' || "
                 f"({same_metadata})",
                 "only Atoll writes labels, finalizers and owner references here.",
@@ -210,7 +207,7 @@ def build_owned(identity: Identity) -> tuple[Body, ...]:
                     f"the ChildCluster with {ABANDON}=true.'"
                 ),
             ),
-            _validation(
+            build_validation(
                 "variables.trusted || variables.status || request.operation != 'UPDATE' || ("
                 f"{now}.all(key, !({ours}) || {then}[?key] == {now}[?key]) && "
                 f"{then}.all(key, !({ours}) || {now}[?key] == {then}[?key]))",
@@ -229,7 +226,7 @@ def build_fleet_namespaces() -> tuple[Body, ...]:
         "matchConstraints": _match(("namespaces",), "DELETE", group="", version="v1"),
         "failurePolicy": "Ignore",
         "validations": [
-            _validation(
+            build_validation(
                 "params == null",
                 "the namespace is a fleet with ChildClusters in it. Delete its ClusterSets and wait until their "
                 "clusters are gone or orphaned, then delete the namespace again.",
@@ -253,7 +250,7 @@ def build_approvers() -> tuple[Body, ...]:
         "matchConstraints": _match(("approvals",), "CREATE"),
         "failurePolicy": "Fail",
         "validations": [
-            _validation(
+            build_validation(
                 "object.spec.approver.username == request.userInfo.username",
                 "spec.approver.username must be your own user name. `atoll approve` fills it in.",
                 say=(
@@ -261,7 +258,7 @@ def build_approvers() -> tuple[Body, ...]:
                     "'. `atoll approve` fills it in.'"
                 ),
             ),
-            _validation(
+            build_validation(
                 "object.spec.approver.?groups.orValue([]).all(group, group in request.userInfo.?groups.orValue([]))",
                 "spec.approver.groups must be groups of your own. `atoll approve` fills them in.",
             ),
@@ -280,7 +277,7 @@ def build_adoption() -> tuple[Body, ...]:
         "matchConstraints": _match(("tenants",), "CREATE", "UPDATE"),
         "failurePolicy": "Fail",
         "validations": [
-            _validation(
+            build_validation(
                 f"{after} == '' || (oldObject != null && {after} == {before}) || "
                 f"authorizer.group('{GROUP}').resource('tenants').namespace(object.metadata.namespace)"
                 ".name(object.metadata.name).check('adopt').allowed()",
@@ -293,28 +290,15 @@ def build_adoption() -> tuple[Body, ...]:
 
 
 def _in_use(resource: str, count: str, remedy: str) -> Body:
-    return _validation(
+    return build_validation(
         f"request.resource.resource != '{resource}' || {count} == 0",
         f"it is in use: {remedy}",
         say=f"oldObject.kind + ' ' + oldObject.metadata.name + ' is in use: ' + string({count}) + ' {remedy}'",
     )
 
 
-def _validation(expression: str, message: str, *, say: str = "") -> Body:
-    validation: Body = {"expression": expression, "message": message, "reason": "Forbidden"}
-    if say:
-        validation["messageExpression"] = say
-    return validation
-
-
 def _match(resources: Sequence[str], *operations: str, group: str = GROUP, version: str = "*") -> Body:
-    rule = {
-        "apiGroups": [group],
-        "apiVersions": [version],
-        "operations": list(operations),
-        "resources": list(resources),
-        "scope": "*",
-    }
+    rule = build_rule(group, version, resources, operations)
     return {"matchPolicy": "Equivalent", "namespaceSelector": {}, "objectSelector": {}, "resourceRules": [rule]}
 
 
@@ -336,8 +320,3 @@ def _pair(flavour: str, name: str, spec: Body, binding: Body | None = None) -> t
             "spec": {"policyName": full, **(binding or {}), **actions},
         },
     )
-
-
-def _cel_list(texts: Sequence[str]) -> str:
-    """Write texts as a CEL list; JSON's quoting is CEL's too."""
-    return json.dumps(list(texts))

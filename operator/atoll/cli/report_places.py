@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from atoll.fleet.names import MANAGED_BY, MANAGER, SYSTEM_NAMESPACE, TENANT_LABEL
 from atoll.fleet.observed import ObjectKey
+from atoll.segregation.namespace import POD_SECURITY_PREFIX
 
 from .report_index import Body, Index, Row, Seen, pick, read_spec, read_status
 from .report_regimes import (
@@ -19,7 +20,7 @@ from .report_regimes import (
 
 EXPECTED: Final = ("LimitRange", "Namespace", "NetworkPolicy", "ResourceQuota")
 """What keeps every tenant's namespace in its bounds; where one of them is not seen, the report says so."""
-POD_SECURITY: Final = "pod-security.kubernetes.io/enforce"
+POD_SECURITY: Final = f"{POD_SECURITY_PREFIX}enforce"
 
 SEEN: Final = "Seen"
 INCOMPLETE: Final = "Incomplete"

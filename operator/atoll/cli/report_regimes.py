@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
+from atoll.fleet.spec import Isolation
+from atoll.governance.regimes import POD_SECURITY_LEVELS
+from atoll.segregation.namespace import DEFAULT_POD_SECURITY
+
 from .report_index import Body, Index, Row, read_spec
 
-_ORDER: Final = ("Namespace", "Cluster", "Hosts")
-_POD_SECURITY: Final = ("privileged", "baseline", "restricted")
-DEFAULT_POD_SECURITY: Final = "baseline"
-"""What every tenant's namespace has at least."""
+_ORDER: Final = tuple(str(level) for level in Isolation)
 
 
 def list_demands(index: Index, tenant: str, environment: str) -> dict[str, list[str]]:
@@ -99,13 +100,15 @@ def demanded_pod_security(index: Index, regimes: Iterable[str]) -> str:
     levels = [DEFAULT_POD_SECURITY]
     for name in regimes:
         body = index.get("Regime", name)
-        levels.append(str(read_spec(body).get("podSecurity") or DEFAULT_POD_SECURITY) if body else _POD_SECURITY[-1])
+        levels.append(
+            str(read_spec(body).get("podSecurity") or DEFAULT_POD_SECURITY) if body else POD_SECURITY_LEVELS[-1]
+        )
     return max(levels, key=rank_pod_security)
 
 
 def rank_pod_security(level: str) -> int:
     """Return how strict a level is; an unknown one is the laxest of all."""
-    return _POD_SECURITY.index(level) if level in _POD_SECURITY else -1
+    return POD_SECURITY_LEVELS.index(level) if level in POD_SECURITY_LEVELS else -1
 
 
 def demanded_isolation(index: Index, regimes: Iterable[str], tenant: str, environment: str) -> str:

@@ -23,7 +23,7 @@ from atoll.fleet.borders import (
     BorderSide,
     name_cell,
 )
-from atoll.fleet.conditions import format_time
+from atoll.fleet.conditions import format_time, join_first
 from atoll.fleet.names import SYSTEM_NAMESPACE, TENANT_LABEL
 from atoll.fleet.observed import ChildCluster, ChildView, MemberView
 from atoll.fleet.values import thaw
@@ -211,10 +211,9 @@ def find_broken_borders(borders: Mapping[str, Any]) -> str:
     red = borders.get("red") or ()
     if not red:
         return ""
-    told = "; ".join(str(cell["message"]) for cell in red[:NAMED_LIMIT])
-    more = f"; and {len(red) - NAMED_LIMIT} more" if len(red) > NAMED_LIMIT else ""
+    told = join_first([str(cell["message"]) for cell in red], NAMED_LIMIT)
     return (
-        f"the API server lets tenants across borders: {told}{more}. Look in the cluster for RoleBindings and "
+        f"the API server lets tenants across borders: {told}. Look in the cluster for RoleBindings and "
         "ClusterRoleBindings that name them and are not Atoll's, and remove them."
     )
 

@@ -156,11 +156,8 @@ def settle_placements(
         taken = placement.namespace in interior.taken
         if placement.state == "Leaving":
             # Of a namespace that is somebody else's there is nothing to clean up.
-            if (
-                busy
-                or (placement.mark in BEING_LEFT and not taken and _is_there(placement, fleet))
-                or (not taken and _still_there(tenant, placement, fleet))
-            ):
+            waits = placement.mark in BEING_LEFT or tenant.deletion_policy is DeletionPolicy.DELETE
+            if busy or (waits and not taken and _is_there(placement, fleet)):
                 settled.append(placement)
             continue
         if taken:
@@ -178,10 +175,6 @@ def settle_placements(
 
 
 def _is_there(placement: Placement, fleet: Fleet) -> bool:
+    """Say whether a namespace was seen: it is being left, or its deletion takes its time."""
     view = fleet.views.get(placement.cluster)
     return view is not None and view.member is not None and placement.namespace in view.member.namespaces
-
-
-def _still_there(tenant: Tenant, placement: Placement, fleet: Fleet) -> bool:
-    """Say whether a namespace that leaves with its data is still being deleted."""
-    return tenant.deletion_policy is DeletionPolicy.DELETE and _is_there(placement, fleet)

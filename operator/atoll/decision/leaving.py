@@ -54,8 +54,7 @@ def may_remove(fleet: Fleet, placement: Placement) -> bool:
 
 def is_empty(member: MemberView, tenant: Tenant, placement: Placement) -> bool:
     """Say whether nothing stands in a namespace any more, or its tenant lets go of it all the same."""
-    named = tenant.meta.annotations.get(RELEASE, "").split(",")
-    if f"{placement.cluster}/{placement.namespace}" in {item.strip() for item in named}:
+    if f"{placement.cluster}/{placement.namespace}" in tenant.meta.list_named(RELEASE):
         return True
     return member.occupancy.get(placement.namespace) == ""
 
@@ -64,9 +63,5 @@ def _is_asked_for(tenant: Tenant, placement: Placement) -> bool:
     """Say whether the tenant still wants such a namespace, and so has it somewhere else now."""
     if tenant.meta.deleting:
         return False
-    return any(
-        tenant.namespace_name(environment.name, namespace.name) == placement.namespace
-        for environment in tenant.environments
-        if environment.name == placement.environment
-        for namespace in environment.namespaces
-    )
+    wanted = ((environment.name, full) for environment, _, full in tenant.list_namespaces())
+    return (placement.environment, placement.namespace) in wanted

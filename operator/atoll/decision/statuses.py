@@ -104,10 +104,9 @@ def _children(
 ) -> list[Subject]:
     capacity = {candidate.cluster: candidate.capacity for candidate in candidates}
     resources = {
-        (tenant.meta.name, tenant.namespace_name(entry.name, namespace.name)): namespace.resources
+        (tenant.meta.name, full): namespace.resources
         for tenant in fleet.tenants
-        for entry in tenant.environments
-        for namespace in entry.namespaces
+        for _, namespace, full in tenant.list_namespaces()
     }
     subjects = []
     for child in fleet.children:

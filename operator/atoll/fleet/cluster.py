@@ -99,6 +99,11 @@ class OperationProgress:
     message: str = ""
     """Failure: what went wrong and what to do. A finished revert: which writes were lost."""
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not come to its end, well or badly."""
+        return self.state in {OperationState.RUNNING, OperationState.INTERRUPTED}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevertPoint:

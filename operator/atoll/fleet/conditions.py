@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -85,6 +85,12 @@ def common(*, ready: Condition, available: Condition, paused: str = "", working:
         yes("Stalled", ready.reason, ready.message) if stalled else no("Stalled", ready.reason),
         yes("Paused", reasons.PAUSED, paused) if paused else no("Paused", ready.reason),
     ]
+
+
+def join_first(sentences: Sequence[str], limit: int) -> str:
+    """Join the first few of many sentences, and say how many more there are."""
+    more = f"; and {len(sentences) - limit} more" if len(sentences) > limit else ""
+    return "; ".join(sentences[:limit]) + more
 
 
 def format_time(moment: datetime) -> str:

@@ -17,6 +17,9 @@ MANAGED_LABELS: Final[Mapping[str, str]] = MappingProxyType({MANAGED_BY: MANAGER
 SYSTEM_NAMESPACE: Final = "atoll-system"
 """Atoll's own namespace: in each child for tenants' accounts, on the management cluster for the operator."""
 
+OPERATORS_GROUP: Final = "atoll.dev:operators"
+"""In the certificates that Atoll issues for itself, and in the policies that let it through."""
+
 FLEET_LABEL: Final = "atoll.dev/fleet"
 """On a namespace, with the value "true": the namespace is a fleet."""
 SET_LABEL: Final = "atoll.dev/cluster-set"

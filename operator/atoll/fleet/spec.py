@@ -6,7 +6,7 @@ or empty here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -58,6 +58,10 @@ class Meta:
     def deleting(self) -> bool:
         """Whether somebody has asked for the deletion."""
         return self.deletion_time is not None
+
+    def list_named(self, annotation: str) -> frozenset[str]:
+        """Return what an annotation names, separated by commas."""
+        return frozenset(name.strip() for name in self.annotations.get(annotation, "").split(",")) - {""}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,6 +279,12 @@ class Tenant:
     def namespace_name(self, environment: str, namespace: str = "") -> str:
         """Return the name of a namespace in the child: `<tenant>--<env>` or `<tenant>--<env>--<name>`."""
         return "--".join(part for part in (self.meta.name, environment, namespace) if part)
+
+    def list_namespaces(self) -> Iterator[tuple[TenantEnvironment, TenantNamespace, str]]:
+        """Yield every namespace that is asked for: its environment, what is said of it, its full name in the child."""
+        for environment in self.environments:
+            for namespace in environment.namespaces:
+                yield environment, namespace, self.namespace_name(environment.name, namespace.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

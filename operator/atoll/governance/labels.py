@@ -11,6 +11,7 @@ from typing import Final
 
 from atoll.fleet import reasons
 from atoll.fleet.decisions import Problem
+from atoll.fleet.labels import RESERVED_DOMAINS, is_reserved
 from atoll.fleet.spec import ClusterSet, Environment, Member, Regime, Tenant
 
 from .regimes import attested_regimes, effective_regimes
@@ -18,8 +19,6 @@ from .sources import find_source
 
 REGIME_LABEL_PREFIX: Final = "governance.atoll.dev/"
 REGIME_MARK_PREFIX: Final = "regime.atoll.dev/"
-RESERVED_DOMAINS: Final = ("kubernetes.io", "k8s.io", "atoll.dev")
-"""Label keys under these are not for people to set: Kubernetes and Atoll act on them."""
 
 
 def compile_labels(
@@ -73,20 +72,6 @@ def compile_labels(
         if key not in conflicts:
             labels[f"{REGIME_LABEL_PREFIX}{key}"] = value
     return dict(sorted(labels.items())), tuple(problems)
-
-
-def is_reserved(key: str) -> bool:
-    """Say whether a label key belongs to Kubernetes or to Atoll."""
-    prefix, slash, _ = key.rpartition("/")
-    return bool(slash) and any(prefix == domain or prefix.endswith(f".{domain}") for domain in RESERVED_DOMAINS)
-
-
-def protected_keys(labels: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the copied keys for annotation `atoll.dev/protected-labels`: sorted, without those that a prefix protects.
-
-    Join them with commas.
-    """
-    return tuple(sorted(key for key in labels if not is_reserved(key)))
 
 
 def _written(

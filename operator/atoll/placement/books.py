@@ -16,23 +16,17 @@ from .ledger import Ledger, read_quotas
 def open_books(fleet: Fleet, candidates: Iterable[Candidate], kept: Iterable[Placement]) -> tuple[Ledger, Filter]:
     """Book everything that stands: what is asked for, else what its quota says."""
     asked: dict[tuple[str, str, str], Mapping[str, int]] = {}
+    classes: dict[str, str] = {}
     resources = {"cpu", "memory", "pods", "storage"}
     tenants = {tenant.meta.name: tenant for tenant in fleet.tenants}
     for tenant in fleet.tenants:
-        for environment in tenant.environments:
-            for namespace in environment.namespaces:
-                full = tenant.namespace_name(environment.name, namespace.name)
-                need = to_thousandths(namespace.resources)
-                asked[tenant.meta.name, environment.name, full] = need
-                resources.update(need)
+        for environment, namespace, full in tenant.list_namespaces():
+            need = to_thousandths(namespace.resources)
+            asked[tenant.meta.name, environment.name, full] = need
+            classes[full] = namespace.workload_class
+            resources.update(need)
     ledger = Ledger(candidates, resources)
     sieve = Filter(fleet, ledger)
-    classes = {
-        tenant.namespace_name(environment.name, namespace.name): namespace.workload_class
-        for tenant in fleet.tenants
-        for environment in tenant.environments
-        for namespace in environment.namespaces
-    }
     booked: dict[str, set[str]] = defaultdict(set)
     for item in kept:
         number = ledger.index[item.cluster]

@@ -13,7 +13,7 @@ from atoll.fleet.decisions import Move, Placement, Problem
 from atoll.fleet.snapshot import Fleet
 from atoll.fleet.spec import Environment, Isolation, Tenant, TenantEnvironment, Topology
 
-from .standing import is_unsure
+from .standing import has_unseen
 
 LEAVING: Final = "Leaving"
 
@@ -86,6 +86,7 @@ def survey(fleet: Fleet, past: Mapping[str, tuple[Placement, ...]], judged: Judg
     """Compare what all tenants ask for with where they stand, and with what is judged of that."""
     environments = {item.meta.name: item for item in fleet.environments}
     known = {item.meta.name for item in fleet.tenants}
+    unseen = has_unseen(fleet)
     kept: list[Placement] = [item for name, found in sorted(past.items()) if name not in known for item in found]
     openings: list[Opening] = []
     problems: list[Problem] = []
@@ -108,7 +109,7 @@ def survey(fleet: Fleet, past: Mapping[str, tuple[Placement, ...]], judged: Judg
                 problems.append(_report_missing(tenant, asked))
                 continue
             blocked = _why_blocked(environment, now)
-            unsure = is_unsure(fleet, tenant)
+            unsure = unseen and not tenant.status.get("placements")
             listed = {tenant.namespace_name(asked.name, item.name) for item in asked.namespaces}
             kept += [replace(item, state=LEAVING) for item in here if item.namespace not in listed]
             for names in list_groups(environment, asked):

@@ -95,10 +95,12 @@ class Filter:
             found.append((rule.code, mask))
         return tuple(found)
 
-    def ask(self, rule: Rule, opening: Opening, sample: Case | None = None) -> int:
-        """Return the clusters that a rule refuses which reads nothing that changes while placing."""
+    def ask(self, rule: Rule, opening: Opening, sample: Case) -> int:
+        """Return the clusters that a rule refuses which reads nothing that changes while placing.
+
+        `sample`: the opening on any cluster; what a rule reads is the same on all.
+        """
         assert rule.reads is not None
-        sample = sample or self._build_bare(opening, 0)
         reading = rule.reads(sample)
         if rule.code == "reserved" and reading not in self._owners:
             reading = ""  # All tenants that own nothing are alike.
@@ -114,7 +116,8 @@ class Filter:
     def list_selected(self, opening: Opening) -> list[int]:
         """List the clusters that an opening's environment selects and that are not on their way out."""
         by_code = {rule.code: rule for rule in RULES}
-        refused = self.ask(by_code["selector"], opening) | self.ask(by_code["leaving"], opening)
+        sample = self._build_bare(opening, 0)
+        refused = self.ask(by_code["selector"], opening, sample) | self.ask(by_code["leaving"], opening, sample)
         return [number for number in range(len(self._ledger.candidates)) if not refused >> number & 1]
 
     def list_shared(self, opening: Opening) -> int:

@@ -62,7 +62,7 @@ def judge_past(fleet: Fleet, ledger: Ledger, sieve: Filter, past: Mapping[str, t
                 continue
             accepted.add(case)
             soft = [_BY_CODE[code] for code in DRIFTING]
-            told = [rule.check(case) for rule in soft if sieve.ask(rule, opening) >> number & 1]
+            told = [rule.check(case) for rule in soft if sieve.ask(rule, opening, case) >> number & 1]
             if told:
                 drifted[place] = "; ".join(told)
     return Judgement(broken=broken, drifted=drifted, tiers=tiers)
@@ -108,7 +108,7 @@ def _find_broken(
     for code in BINDING:
         rule: Rule = _BY_CODE[code]
         if rule.reads is not None:
-            if sieve.ask(rule, opening) >> number & 1:
+            if sieve.ask(rule, opening, case) >> number & 1:
                 return code, rule.check(case)
         elif code in sieve.needed and (message := rule.check(accepted.put_beside(case))):
             return code, message

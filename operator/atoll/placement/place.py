@@ -52,8 +52,7 @@ def place(fleet: Fleet, candidates: tuple[Candidate, ...], now: datetime) -> Pla
             one_by_one = rest.environment.spread is not None and not rest.only
             batch = replace(rest, count=1) if one_by_one else rest
             admitted = _admit(ledger, sieve, batch)
-            crowd = sieve.residents.count(batch.environment.meta.name) or {}
-            picked = choose_clusters(ledger, batch, need, admitted, crowd, planned) if admitted else []
+            picked = choose_clusters(ledger, batch, need, admitted, planned) if admitted else []
             for number in picked:
                 placements += _build_placements(ledger, sieve, opening, need, number, now)
                 ledger.spend(number, need)
@@ -91,7 +90,7 @@ def _settle(sieve: Filter, opening: Opening, number: int) -> None:
     if (
         environment.topology is Topology.CLUSTER_PER_ENVIRONMENT
         and environment.selector is not None
-        and not residents.list_kept()[environment.meta.name]
+        and not residents.keeps_any(environment.meta.name)
     ):
         residents.keep(environment.meta.name, sieve.list_selected(opening))
     for item in opening.asked.namespaces:

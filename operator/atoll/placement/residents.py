@@ -84,6 +84,10 @@ class Residents:
                 self._kept[environment].add(number)
                 self.log.append(number)
 
+    def keeps_any(self, environment: str) -> bool:
+        """Say whether an environment keeps clusters for itself already."""
+        return bool(self._kept[environment])
+
     def list_kept(self) -> Mapping[str, tuple[str, ...]]:
         """Return the clusters that environments keep for themselves, by environment."""
         return {

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from atoll.fleet.decisions import Candidate
+from atoll.fleet.labels import is_reserved
 from atoll.fleet.values import Requirement, Selector
 
 _FACTS: Final = ("region", "country")
 """Labels that repeat a field of the member: nobody should be told to lie about them."""
-_RESERVED: Final = ("kubernetes.io", "k8s.io", "atoll.dev")
 
 
 def choose_labels(selector: Selector, candidate: Candidate) -> tuple[dict[str, str], str, str, frozenset[str]]:
@@ -23,7 +23,7 @@ def choose_labels(selector: Selector, candidate: Candidate) -> tuple[dict[str, s
         if all(item.matches(labels) for item in requirements):
             continue
         value = _choose_value(key, requirements)
-        settable = not _is_reserved(key) and (key not in _FACTS or (key not in labels and not facts[key]))
+        settable = not is_reserved(key) and (key not in _FACTS or (key not in labels and not facts[key]))
         if value is None or not settable or (key == "country" and not _is_country(value)):
             hopeless.add(key)
             continue
@@ -50,11 +50,6 @@ def _choose_value(key: str, requirements: Iterable[Requirement]) -> str | None:
         if all(item.matches(labels) for item in requirements):
             return value
     return None
-
-
-def _is_reserved(key: str) -> bool:
-    prefix, slash, _ = key.rpartition("/")
-    return bool(slash) and any(prefix == domain or prefix.endswith(f".{domain}") for domain in _RESERVED)
 
 
 def _is_country(text: str) -> bool:

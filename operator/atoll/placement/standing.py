@@ -31,10 +31,8 @@ def read_past(fleet: Fleet, clusters: Iterable[str]) -> Mapping[str, tuple[Place
     return past
 
 
-def is_unsure(fleet: Fleet, tenant: Tenant) -> bool:
+def has_unseen(fleet: Fleet) -> bool:
     """Say whether a tenant of which nothing is written may stand in a cluster that nobody has looked at yet."""
-    if tenant.status.get("placements"):
-        return False
     return any(child.cluster_uid and child.name not in fleet.views for child in fleet.children)
 
 
@@ -58,11 +56,7 @@ def parse_placements(tenant: str, status: Mapping[str, Any]) -> tuple[Placement,
 
 
 def _rebuild(fleet: Fleet, tenant: Tenant) -> tuple[Placement, ...]:
-    asked = {
-        tenant.namespace_name(environment.name, namespace.name): environment.name
-        for environment in tenant.environments
-        for namespace in environment.namespaces
-    }
+    asked = {full: environment.name for environment, _, full in tenant.list_namespaces()}
     found = []
     for cluster, view in fleet.views.items():
         for namespace, labels in view.member.namespaces.items() if view.member is not None else ():

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from atoll.errors import Terminal
+from atoll.fleet.names import OPERATORS_GROUP
 
 from .effects import Effects
 from .layout import Layout
@@ -33,7 +34,6 @@ ETCD_PEER: Final = "etcd-peer"
 CONTROLLER_MANAGER: Final = "controller-manager"
 ATOLL: Final = "atoll"
 
-OPERATORS_GROUP: Final = "atoll.dev:operators"
 AUTHORITY_LIFE: Final = timedelta(days=3650)
 LEAF_LIFE: Final = timedelta(days=365)
 RENEW_BEFORE: Final = timedelta(days=90)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from atoll.errors import Refused, Unreachable
+from atoll.fleet.names import OPERATORS_GROUP
 
 from . import pki
 from .addresses import choose_ports, describe_holder, is_port_free
@@ -31,9 +32,9 @@ STOP_LIMIT_SECONDS: Final = 10.0
 OPERATORS_BINDING: Final[dict[str, Any]] = {
     "apiVersion": "rbac.authorization.k8s.io/v1",
     "kind": "ClusterRoleBinding",
-    "metadata": {"name": pki.OPERATORS_GROUP},
+    "metadata": {"name": OPERATORS_GROUP},
     "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
-    "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": pki.OPERATORS_GROUP}],
+    "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": OPERATORS_GROUP}],
 }
 
 

@@ -123,7 +123,7 @@ class FakeProvider:
         if operation and operation.state is OperationState.RUNNING and not self._is_running(ref.id):
             operation = replace(operation, state=OperationState.INTERRUPTED)
         present = cluster.presence is Presence.PRESENT
-        busy = operation is not None and operation.state in {OperationState.RUNNING, OperationState.INTERRUPTED}
+        busy = operation is not None and operation.is_open
         return ObservedCluster(
             presence=cluster.presence,
             version=cluster.version if present else "",

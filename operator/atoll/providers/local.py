@@ -216,20 +216,15 @@ def summarise_plane(plane: ObservedPlane, running: Operation | None) -> Observed
         operation=operation,
         revert_point=plane.revert_point,
         certificates_expire_time=plane.certificates_expire_time,
-        drift=() if is_moving(operation) else plane.drift,
+        drift=() if operation is not None and operation.is_open else plane.drift,
         authentication=plane.authentication,
         message=plane.message,
     )
 
 
-def is_moving(operation: OperationProgress | None) -> bool:
-    """Say whether an operation has not come to its end."""
-    return operation is not None and operation.state in {OperationState.RUNNING, OperationState.INTERRUPTED}
-
-
 def describe_missing(plane: ObservedPlane, operation: OperationProgress | None) -> str:
     """Say which processes are dead; slow ones are not, and during an operation some are down on purpose."""
-    if is_moving(operation) or not plane.missing:
+    if not plane.missing or (operation is not None and operation.is_open):
         return ""
     names = ", ".join(role.value for role in Role if role in plane.missing)
     verb = "is" if len(plane.missing) == 1 else "are"

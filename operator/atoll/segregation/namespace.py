@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from atoll.fleet.decisions import Placement
+from atoll.fleet.labels import protected_keys
 from atoll.fleet.names import PLACEMENT_LABEL, PROTECTED_ANNOTATION, TENANT_UID
 
 from .metadata import Labels, build_metadata
 
 POD_SECURITY_PREFIX: Final = "pod-security.kubernetes.io/"
-_OWN_DOMAINS: Final = ("kubernetes.io", "k8s.io", "atoll.dev")
 DEFAULT_POD_SECURITY: Final = "baseline"
 
 
@@ -21,7 +21,6 @@ def build_namespace(placement: Placement, labels: Labels, pod_security: str, ten
     UID is left out where it is not known (offline).
     """
     level = pod_security or DEFAULT_POD_SECURITY
-    copied = sorted(key for key in labels if not _is_own(key))
     metadata = build_metadata(
         placement.namespace,
         tenant=placement.tenant,
@@ -34,12 +33,7 @@ def build_namespace(placement: Placement, labels: Labels, pod_security: str, ten
             PLACEMENT_LABEL: placement.mark,
         },
     )
-    metadata["annotations"] = {PROTECTED_ANNOTATION: ",".join(copied)}
+    metadata["annotations"] = {PROTECTED_ANNOTATION: ",".join(protected_keys(labels))}
     if tenant_uid:
         metadata["annotations"][TENANT_UID] = tenant_uid
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
-
-
-def _is_own(key: str) -> bool:
-    prefix, slash, _ = key.rpartition("/")
-    return bool(slash) and any(prefix == domain or prefix.endswith(f".{domain}") for domain in _OWN_DOMAINS)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
-OPERATORS_GROUP: Final = "atoll.dev:operators"
-"""In the certificates that Atoll issues for itself."""
+from atoll.fleet.names import OPERATORS_GROUP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,5 +50,4 @@ def _may_have(placement: Placement, view: MemberView, tenants: Mapping[str, Tena
     annotations = (body.get("metadata") or {}).get("annotations") or {}
     if annotations.get(TENANT_UID, "") == tenant.meta.uid:
         return True
-    named = {name.strip() for name in tenant.meta.annotations.get(ADOPT, "").split(",")}
-    return f"{placement.cluster}/{placement.namespace}" in named
+    return f"{placement.cluster}/{placement.namespace}" in tenant.meta.list_named(ADOPT)

@@ -85,9 +85,7 @@ def wanted_objects(
 
 def _find_resources(tenant: Tenant, placement: Placement) -> Resources | None:
     """Return what the namespace may use; None when it is no longer asked for, so that its quota stays as it is."""
-    for environment in tenant.environments:
-        if environment.name == placement.environment:
-            for namespace in environment.namespaces:
-                if tenant.namespace_name(environment.name, namespace.name) == placement.namespace:
-                    return namespace.resources
+    for environment, namespace, full in tenant.list_namespaces():
+        if (environment.name, full) == (placement.environment, placement.namespace):
+            return namespace.resources
     return None

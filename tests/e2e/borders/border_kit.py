@@ -85,7 +85,7 @@ def with_people(binding_body: Json, *people: tuple[str, str]) -> Json:
 
 def binding_of_people(name: str, where: str, to: str, *people: tuple[str, str]) -> Json:
     """A binding of people alone."""
-    return {**with_people({**binding(name, where, "", to), "subjects": []}, *people)}
+    return with_people({**binding(name, where, "", to), "subjects": []}, *people)
 
 
 async def plan(member: MemberClient) -> BorderPlan:

@@ -22,6 +22,8 @@ class Example:
     folder: str
     placed: dict[str, str]
     """Namespace → the clusters that it is on."""
+    or_placed: dict[str, str] | None = None
+    """What it may lead to as well, where it depends on whom the operator hears of first."""
     refused: dict[str, dict[str, str]] = field(default_factory=dict)
     """Tenant of the folder `refused` → cluster → rule."""
 
@@ -45,6 +47,7 @@ EVERY = (
     Example(
         folder="topologies/cluster-per-tenant",
         placed={"pay--prod": "one", "shop--prod": "two"},
+        or_placed={"pay--prod": "two", "shop--prod": "one"},
         refused={"lab": {"apps--one": "topology", "apps--two": "topology"}},
     ),
     Example(
@@ -98,7 +101,8 @@ def explain(home: TestHome, fleet: str, tenant: str) -> Json:
 def test_an_example_does_what_it_says(home: TestHome, example: Example) -> None:
     folder = EXAMPLES / example.folder
     home.atoll("up", str(folder), "--wait", "--timeout", "3m")
-    assert read_places(home, example.fleet) == example.placed
+    places = read_places(home, example.fleet)
+    assert places in (example.placed, example.or_placed)
     pack = json.loads(home.atoll("report", "-n", example.fleet, "-o", "json").stdout)
     assert [row for row in pack["exceptions"] if row["object"].startswith("Tenant/")] == []
 
@@ -113,7 +117,7 @@ def test_an_example_does_what_it_says(home: TestHome, example: Example) -> None:
         answer = explain(home, example.fleet, tenant)
         assert {near["cluster"]: near["rule"] for near in answer["nearest"]} == rules
         assert all(near["message"] and near["remedy"] for near in answer["nearest"])
-    assert read_places(home, example.fleet) == example.placed, "nobody was moved for those who came later"
+    assert read_places(home, example.fleet) == places, "nobody was moved for those who came later"
 
 
 def test_the_regime_of_the_pci_example_is_enforced_in_its_cluster(home: TestHome) -> None:

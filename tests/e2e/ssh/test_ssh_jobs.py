@@ -120,7 +120,8 @@ async def test_a_job_whose_processes_are_killed_is_partial_and_can_be_begun_agai
     await host.begin(wanted)
     await eventually(lambda: read_text(tmp_path / "pid") != "")
     for pid in holders(Path(own_sshd.places.run) / "jobs/op-1.1/lock"):
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     status = await host.wait("op-1.1", 20)
     assert (status.state, status.steps_done, status.steps_total, status.why) == (JobState.PARTIAL, 1, 3, "Try.")
     (tmp_path / "go").touch()
@@ -153,7 +154,8 @@ async def test_a_job_is_running_for_as_long_as_any_of_its_programs_lives(
     await eventually(lambda: read_text(tmp_path / "pid") != "")
     kept = {int((tmp_path / "pid").read_text()), *children(int((tmp_path / "pid").read_text()))}
     for pid in holders(Path(own_sshd.places.run) / "jobs/op-1.1/lock") - kept:
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # the death of one may end the next
+            os.kill(pid, signal.SIGKILL)
     assert (await host.begin(wanted)).state is JobState.RUNNING
     assert (tmp_path / "times").read_text() == "once\n"
     assert (await host.wait("op-1.1", 20)).state is JobState.PARTIAL

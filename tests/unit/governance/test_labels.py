@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atoll.fleet.decisions import Problem
+from atoll.fleet.labels import is_reserved, protected_keys
 from atoll.fleet.spec import ClusterSet, Environment, Member, Meta, ProviderBlock, Regime, Tenant
 from atoll.fleet.values import Version
 from atoll.governance import (
@@ -14,9 +15,7 @@ from atoll.governance import (
     choose_pod_security,
     compile_labels,
     effective_regimes,
-    protected_keys,
 )
-from atoll.governance.labels import is_reserved
 
 
 def build_set(labels=None, regimes=()) -> ClusterSet:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from atoll.fleet import reasons
-from atoll.fleet.conditions import Condition, common, no, settle, unknown, yes
+from atoll.fleet.conditions import Condition, common, join_first, no, settle, unknown, yes
 from atoll.fleet.decisions import Problem
 from atoll.fleet.hosts import Host, HostDecision, HostFacts, HostJudgement, HostPool, HostState, HostView
 from atoll.fleet.values import thaw
@@ -120,9 +120,8 @@ def _pool_ready(pool: HostPool, judged: Mapping[str, HostJudgement], problems: S
         return no("Ready", reasons.DELETING, f"{held} of its hosts are still in use" if held else "it is being deleted")
     bad = sorted(name for name, entry in judged.items() if entry.state is HostState.QUARANTINED)
     if bad:
-        told = "; ".join(f"{name}: {judged[name].message}" for name in bad[:NAMED])
-        more = f"; and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
-        return no("Ready", judged[bad[0]].reason, told + more)
+        told = join_first([f"{name}: {judged[name].message}" for name in bad], NAMED)
+        return no("Ready", judged[bad[0]].reason, told)
     blind = sorted(name for name, entry in judged.items() if not entry.known)
     waiting = [pool.host_object(host.name) for host in pool.hosts if pool.host_object(host.name) not in judged]
     if waiting or blind:

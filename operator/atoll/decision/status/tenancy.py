@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from atoll.fleet import reasons
-from atoll.fleet.conditions import Condition, common, format_time, no, settle, yes
+from atoll.fleet.conditions import Condition, common, format_time, join_first, no, settle, yes
 from atoll.fleet.decisions import Move, Placement, Problem, Unplaced
 from atoll.fleet.spec import Environment, Regime, Tenant
 
@@ -63,8 +63,7 @@ def _judge_compliance(placements: Sequence[Placement], moves: Sequence[Move]) ->
     told = [move.reason for move in moves] or [
         f"{placement.namespace} on {placement.cluster} breaks rule {placement.rule}" for placement in broken
     ]
-    more = f"; and {len(told) - NEAREST} more" if len(told) > NEAREST else ""
-    return no("Compliant", reasons.NOT_COMPLIANT, "; ".join(told[:NEAREST]) + more)
+    return no("Compliant", reasons.NOT_COMPLIANT, join_first(told, NEAREST))
 
 
 def _judge_drift(drifted: Mapping[str, str]) -> Condition:
@@ -72,8 +71,7 @@ def _judge_drift(drifted: Mapping[str, str]) -> Condition:
     if not drifted:
         return no("PlacementDrifted", reasons.PLACED)
     told = [f"{cluster} {message}" for cluster, message in sorted(drifted.items())]
-    more = f"; and {len(told) - NEAREST} more" if len(told) > NEAREST else ""
-    return yes("PlacementDrifted", reasons.PLACEMENT_DRIFTED, "; ".join(told[:NEAREST]) + more)
+    return yes("PlacementDrifted", reasons.PLACEMENT_DRIFTED, join_first(told, NEAREST))
 
 
 def _order(placement: Placement) -> tuple[str, str, str]:

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
 
 from atoll.errors import AtollError, IdentityMismatch, Refused, Retryable
 from atoll.fleet.authentication import NOTHING_DIGEST, digest_file
@@ -22,8 +21,6 @@ from .networking import find_lost_routes
 from .renewing import Certificates, are_old
 from .surroundings import ClaimedHost
 from .values import CONTROL_PLANE, ClusterRecord, OperationRecord
-
-MOVING: Final = frozenset({OperationState.RUNNING, OperationState.INTERRUPTED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +129,7 @@ def summarise_views(
     endpoint = f"https://{record.endpoint}" if record is not None else ""
     if first is None or record is None or not record.created or deleting:
         return ObservedCluster(presence=Presence.PARTIAL, endpoint=endpoint, operation=operation, message=words)
-    moving = operation is not None and operation.state in MOVING
+    moving = operation is not None and operation.is_open
     return ObservedCluster(
         presence=Presence.PRESENT,
         version=choose_version(views, record),
