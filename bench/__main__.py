@@ -23,6 +23,7 @@ BENCHMARKS: Final = {
     "growing": "from apply to Ready",
     "writing": "requests per change",
     "objects": "CPU per event, memory per object",
+    "rolling": "a rollout through 1,000 clusters, simulated",
     "hosting": "small steps on many hosts by SSH",
 }
 ON_REQUEST: Final = frozenset({"hosting"})

@@ -65,7 +65,7 @@ class World:
             tenants=tuple(found["Tenant"]),
             rollouts=tuple(found["Rollout"]),
             views=dict(self._views),
-            providers={"local": ProviderInfo(name="local", has_nodes=False, can_revert=True)},
+            providers={"local": ProviderInfo(name="local", has_nodes=False, can_revert=True, can_drill=True)},
         )
 
     def settle(self) -> Fleet:

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
+import psutil
+
 from atoll.planes.planes import Planes
 from atoll.planes.values import Role
 from atoll.ports import ClusterRef, Provider, ProviderInfo, WantedCluster
@@ -36,10 +38,14 @@ class Kit(Protocol):
     def wanted(self, version: str, cluster_id: str) -> WantedCluster: ...
     async def hurt(self, cluster_id: str) -> None: ...
     def begun(self, cluster_id: str) -> tuple[object, ...]: ...
+    def standing(self, cluster_id: str) -> tuple[object, ...]:
+        """All that is there of a cluster, whoever made it: what a drill must leave as it is."""
+        ...
+
     async def clean(self) -> None: ...
 
 
-LOCAL = ProviderInfo(name="local", has_nodes=False, can_revert=True)
+LOCAL = ProviderInfo(name="local", has_nodes=False, can_revert=True, can_drill=True)
 
 
 def build_wanted(version: str, cluster_id: str) -> WantedCluster:
@@ -77,6 +83,9 @@ class FakeKit:
 
     def begun(self, cluster_id: str) -> tuple[object, ...]:
         return tuple(entry for entry in self.world.begun if entry[0] == cluster_id)
+
+    def standing(self, cluster_id: str) -> tuple[object, ...]:
+        return (replace(self.world.clusters[cluster_id], operation=None), *sorted(self.world.clusters))
 
     async def clean(self) -> None:
         self.world.clusters.clear()
@@ -119,6 +128,16 @@ class LocalKit:
 
     def begun(self, cluster_id: str) -> tuple[object, ...]:
         return tuple(process.pid for process in self.planes().processes(cluster_id))
+
+    def standing(self, cluster_id: str) -> tuple[object, ...]:
+        """Files but for those that etcd turns over by itself, and every process that names the home."""
+        paths = (path.relative_to(self.home) for path in self.home.rglob("*"))
+        files = sorted(str(path) for path in paths if "etcd" not in path.parts[:-1])
+        named = (process for process in psutil.process_iter(["cmdline"]) if process.pid != os.getpid())
+        pids = sorted(
+            process.pid for process in named if any(str(self.home) in part for part in process.info["cmdline"] or ())
+        )
+        return (*files, *pids, self.planes().read(cluster_id))
 
     async def clean(self) -> None:
         for path in (self.home / "planes").glob("[a-z]*"):

@@ -215,5 +215,52 @@ async def test_a_new_provider_sees_the_same_and_resumes_what_was_cut_short(kit: 
     await third.close()
 
 
+async def test_a_drill_leaves_the_cluster_untouched_and_so_does_one_that_was_cut_short(kit: Kit) -> None:
+    if not kit.info.can_drill:
+        pytest.skip("this provider cannot: a schedule or hop that asks for it is refused")
+    first = kit.provider()
+    want = kit.wanted(kit.new, "c1")
+    made = await create(kit, first, kit.new)
+    standing = kit.standing("c1")
+
+    todo = operation(OperationType.DRILL, kit.new, from_version=kit.new)
+    assert await first.preflight(want, todo) == ()
+    drilled = await finish(kit, first, want, todo)
+    assert drilled.operation is not None
+    assert drilled.operation.state is OperationState.SUCCEEDED, drilled.operation.message
+    assert drilled.operation.message.startswith("restored ")
+    assert replace(drilled, operation=made.operation) == made
+    assert kit.standing("c1") == standing
+    await first.start(want, todo)
+    assert await first.observe(want.ref) == drilled, "a finished operation is not begun again"
+
+    again = replace(todo, id="drill-2")
+    await first.start(want, again)
+    await asyncio.sleep(kit.cut_seconds)
+    await first.close()
+    second = kit.provider()
+    cut = await second.observe(want.ref)
+    assert cut.operation is not None
+    assert (cut.operation.id, cut.operation.state) == (again.id, OperationState.INTERRUPTED)
+    assert (cut.presence, cut.version) == (Presence.PRESENT, kit.new)
+    finished = await finish(kit, second, want, again)
+    assert finished.operation is not None
+    assert finished.operation.state is OperationState.SUCCEEDED, finished.operation.message
+    assert kit.standing("c1") == standing
+    await second.close()
+
+
+async def test_a_change_that_drills_first_is_a_change_like_any_other(kit: Kit, provider: Provider) -> None:
+    if not kit.info.can_drill:
+        pytest.skip("this provider cannot: a schedule or hop that asks for it is refused")
+    await create(kit, provider, kit.old)
+    want = replace(kit.wanted(kit.new, "c1"), drill_before_change=True)
+    changed = await finish(kit, provider, want, operation(OperationType.CHANGE, kit.new, from_version=kit.old))
+    assert changed.operation is not None
+    assert changed.operation.state is OperationState.SUCCEEDED, changed.operation.message
+    assert (changed.presence, changed.version, changed.needs_repair) == (Presence.PRESENT, kit.new, "")
+    assert (changed.revert_point is not None) is kit.info.can_revert
+
+
 async def test_what_a_provider_can_do_is_said_without_looking(kit: Kit, provider: Provider) -> None:
     assert provider.info() == kit.info

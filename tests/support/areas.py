@@ -26,6 +26,7 @@ FOLDERS = {
     "tests/unit/segregation": "tenancy",
     "tests/e2e/rollouts": "rollouts",
     "tests/unit/rollout": "rollouts",
+    "tests/unit/measure": "rollouts",
     "tests/cloudsim": "clouds",
     "tests/e2e/clouds": "clouds",
 }

@@ -104,7 +104,7 @@ class OperationStatus(Part):
 
     id: Id
     """Name of the operation, repeated on the far side."""
-    type: Literal["Create", "Change", "Revert", "Repair", "Delete"]
+    type: Literal["Create", "Change", "Revert", "Repair", "Delete", "Drill"]
     """What is being done."""
     state: Literal["Running", "Failed"] | None = None
     """Whether it is worked on, or was given up."""
@@ -122,6 +122,12 @@ class OperationStatus(Part):
     """Steps in all; 0 while unknown."""
     started_time: Time
     """When it began."""
+    expected_seconds: Seconds = 0
+    """How long it will probably take, from the history of the set; 0: nobody has said."""
+    low_seconds: Seconds = 0
+    """The least that it will probably take."""
+    high_seconds: Seconds = 0
+    """The most that it will probably take."""
     message: LongMessage = ""
     """How it goes, or why it failed and what to do."""
 
@@ -182,8 +188,27 @@ class ChildChange(Part):
     """When it began."""
     seconds: Seconds = 0
     """How long it took."""
+    low_seconds: Seconds = 0
+    """The least that was forecast."""
+    high_seconds: Seconds = 0
+    """The most that was forecast; 0: nothing was."""
+    rollout: JoinedName = ""
+    """Rollout that wanted it."""
     result: Text63 = ""
     """How it ended."""
+
+
+class DrillStatus(Part):
+    """The latest restore drill: a snapshot brought up in a throw-away control plane and compared."""
+
+    time: Time
+    """When it ended."""
+    result: Literal["Passed", "Failed"]
+    """Whether everything was there again."""
+    seconds: Seconds = 0
+    """How long it took."""
+    message: Message = ""
+    """What was compared, or what was missing and what to do."""
 
 
 class ChildClusterStatus(Status):
@@ -213,6 +238,8 @@ class ChildClusterStatus(Status):
     """Last run of the verification checks."""
     borders: BordersStatus | None = None
     """Whether the tenants on the cluster are kept apart."""
+    drill: DrillStatus | None = None
+    """Whether the latest backup can be restored."""
     history: Annotated[tuple[ChildChange, ...], Field(max_length=10)] = ()
     """Last changes, the newest last; forecasts come from them."""
     certificates_expire_time: Time | None = None

@@ -16,12 +16,12 @@ from atoll.fleet import observed, spec, values
 from atoll.fleet.cluster import OperationType
 from atoll.fleet.names import ROLLOUT_ANNOTATION
 
-from . import childcluster, clusterset, environment, meta, regime, rollout, tenant
+from . import childcluster, clusterset, environment, meta, regime, tenant
 from .convert_hosts import convert_host, convert_host_pool
 from .convert_parts import convert_labels, convert_meta, convert_paused, convert_selector, freeze_model, freeze_status
+from .convert_upgrade import convert_approval, convert_regime_upgrade, convert_rollout, convert_upgrade
 from .parse import parse_as
 from .providers import PROVIDERS, ProviderBlocks
-from .upgrade import Gate, Upgrade, Wave
 
 Body = Mapping[str, Any]
 
@@ -45,7 +45,7 @@ def convert_cluster_set(body: Body) -> spec.ClusterSet:
             service_prefix_length=wanted.network.service_prefix_length,
         ),
         authentication=freeze_model(wanted.authentication),
-        upgrade=_convert_upgrade(wanted.upgrade),
+        upgrade=convert_upgrade(wanted.upgrade),
         sample_application=wanted.verification.sample_application,
         backup=freeze_model(wanted.backup),
         confirm_removal=wanted.confirm_removal,
@@ -139,8 +139,6 @@ def convert_regime(body: Body) -> spec.Regime:
     """Convert a Regime; raises BadInput naming the field."""
     parsed = parse_as(regime.Regime, body, status=False)
     wanted = parsed.spec
-    upgrade = wanted.upgrade.model_dump(mode="json", by_alias=True, exclude_none=True)
-    unset = regime.RegimeUpgrade().model_dump(mode="json", by_alias=True)
     return spec.Regime(
         meta=convert_meta(parsed.metadata),
         title=wanted.title,
@@ -150,34 +148,8 @@ def convert_regime(body: Body) -> spec.Regime:
         isolation=spec.Isolation(wanted.isolation),
         pod_security=wanted.pod_security or "",
         max_minors_behind=None if wanted.versions is None else wanted.versions.max_minors_behind,
-        upgrade=values.freeze({key: value for key, value in upgrade.items() if value != unset[key]}),
+        upgrade=convert_regime_upgrade(wanted.upgrade),
         labels=convert_labels(wanted.labels),
-        status=freeze_status(body),
-    )
-
-
-def convert_rollout(body: Body) -> observed.Rollout:
-    """Convert a Rollout; raises BadInput naming the field."""
-    parsed = parse_as(rollout.Rollout, body, status=False)
-    wanted = parsed.spec
-    return observed.Rollout(
-        meta=convert_meta(parsed.metadata),
-        set_name=wanted.set_name,
-        target_version=values.Version.parse(wanted.target.version),
-        target_revision=wanted.target.revision,
-        retry=wanted.target.retry,
-        requested_by=wanted.requested_by,
-        action=wanted.action,
-        waves=tuple(
-            observed.RolloutWave(
-                name=wave.name,
-                clusters=wave.clusters,
-                max_concurrent=wave.max_concurrent,
-                soak_seconds=wave.soak_seconds,
-                gates=wave.gates,
-            )
-            for wave in wanted.waves
-        ),
         status=freeze_status(body),
     )
 
@@ -227,44 +199,6 @@ def _convert_member(member: clusterset.Member, kind: str) -> spec.Member:
     )
 
 
-def _convert_upgrade(upgrade: Upgrade) -> spec.Upgrade:
-    return spec.Upgrade(
-        waves=tuple(_convert_wave(wave) for wave in upgrade.waves),
-        max_concurrent=values.Share.parse(upgrade.max_concurrent),
-        max_concurrent_per_region=upgrade.max_concurrent_per_region,
-        failure_budget=values.Share.parse(upgrade.failure_budget),
-        on_failure=upgrade.on_failure,
-        windows=tuple(
-            spec.Window(cron=window.cron, duration_minutes=window.duration_minutes, time_zone=window.time_zone)
-            for window in upgrade.windows
-        ),
-        retry=upgrade.retry,
-    )
-
-
-def _convert_wave(wave: Wave) -> spec.Wave:
-    selector = convert_selector(wave.cluster_selector, f"spec.upgrade.waves[{wave.name}].clusterSelector")
-    assert selector is not None
-    return spec.Wave(
-        name=wave.name,
-        selector=selector,
-        max_concurrent=values.Share.parse(wave.max_concurrent),
-        soak_seconds=wave.soak_seconds,
-        gates=tuple(_convert_gate(gate, wave.name) for gate in wave.gates),
-    )
-
-
-def _convert_gate(gate: Gate, wave: str) -> spec.Gate:
-    there = [kind for kind in ("approval", "metric", "job") if getattr(gate, kind) is not None]
-    if len(there) != 1:
-        path = f"spec.upgrade.waves[{wave}].gates[{gate.name}]"
-        raise BadInput(
-            f"{path} must have exactly one of approval, metric, job; it has {' and '.join(there) or 'none'}.",
-            field=path,
-        )
-    return spec.Gate(name=gate.name, kind=there[0], settings=freeze_model(getattr(gate, there[0])))
-
-
 def _convert_tenant_environment(entry: tenant.TenantEnvironment) -> spec.TenantEnvironment:
     if (entry.resources is None) == (entry.namespaces is None):
         path = f"spec.environments[{entry.name}]"
@@ -298,6 +232,9 @@ def _convert_operation(operation: childcluster.OperationStatus) -> observed.Oper
         message=operation.message,
         failed=operation.state == "Failed",
         rollout=operation.rollout,
+        expected_seconds=operation.expected_seconds,
+        low_seconds=operation.low_seconds,
+        high_seconds=operation.high_seconds,
     )
 
 
@@ -313,6 +250,7 @@ CONVERTERS: Final[Mapping[str, Callable[[Body], Any]]] = MappingProxyType(
         "Tenant": convert_tenant,
         "Regime": convert_regime,
         "Rollout": convert_rollout,
+        "Approval": convert_approval,
         "HostPool": convert_host_pool,
         "Host": convert_host,
     }

@@ -27,7 +27,8 @@ def build_fleet_rules() -> tuple[Body, ...]:
         _rule(GROUP, tuple(f"{plural}/finalizers" for plural in kinds), "update"),
         _rule(GROUP, MADE_BY_ATOLL, "create", "delete"),
         _rule("", ("secrets",), *READ, "create", "patch", "delete"),
-        _rule("", ("configmaps",), *READ),
+        # Written: the records of rollouts.
+        _rule("", ("configmaps",), *READ, "create", "patch"),
         _rule("events.k8s.io", ("events",), "create", "patch"),
         _rule("coordination.k8s.io", ("leases",), *READ, "create", "update", "patch"),
     )

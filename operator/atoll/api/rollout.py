@@ -99,8 +99,42 @@ class Forecast(Part):
 
     seconds: Seconds = 0
     """Work that is left, in seconds, waiting included where it is known."""
+    low_seconds: Seconds = 0
+    """The least that it will probably take."""
+    high_seconds: Seconds = 0
+    """The most that it will probably take."""
     end_time: Time | None = None
     """When it will probably be done."""
+
+
+class RowForecast(Part):
+    """How long a member will probably be changed, from its history."""
+
+    hops: Annotated[int, Field(ge=0, le=100)] = 0
+    """Versions on its way to the target."""
+    seconds: Seconds = 0
+    """All of them together, expected."""
+    low_seconds: Seconds = 0
+    """The least that they will probably take."""
+    high_seconds: Seconds = 0
+    """The most that they will probably take."""
+
+
+class Grade(Part):
+    """The first forecast of the rollout, and what came of it."""
+
+    seconds: Seconds = 0
+    """What it was expected to take when it began."""
+    low_seconds: Seconds = 0
+    """The least that was expected."""
+    high_seconds: Seconds = 0
+    """The most that was expected."""
+    took_seconds: Seconds | None = None
+    """What it took; absent while it runs."""
+    changes: Count = 0
+    """Changes of clusters that ended well and had been forecast."""
+    within: Count = 0
+    """How many of them took no less and no longer than their range."""
 
 
 class GateStatus(Part):
@@ -161,6 +195,8 @@ class Row(Part):
     """How far it is."""
     message: Message = ""
     """What it waits for, or what went wrong and what to do."""
+    forecast: RowForecast | None = None
+    """How long its change will probably take; absent once it is under way."""
 
 
 class RolloutStatus(Status):
@@ -172,6 +208,8 @@ class RolloutStatus(Status):
     """What it does or waits for, and who can open it."""
     forecast: Forecast | None = None
     """When it will probably be done."""
+    grade: Grade | None = None
+    """The first forecast, and what came of it."""
     started_time: Time | None = None
     """When it began."""
     completed_time: Time | None = None

@@ -26,7 +26,7 @@ Body = Mapping[str, Any]
 
 PROVIDERS: Final[Mapping[str, ProviderInfo]] = MappingProxyType(
     {
-        "local": ProviderInfo(name="local", has_nodes=False, can_revert=True),
+        "local": ProviderInfo(name="local", has_nodes=False, can_revert=True, can_drill=True),
         "kubeadm": ProviderInfo(name="kubeadm", has_nodes=True, can_revert=False, uses_host_pool=True),
     }
 )
@@ -63,6 +63,7 @@ def build_fleet_value(name: str, bodies: Iterable[Body], versions: Mapping[str, 
         tenants=tuple(found["Tenant"]),
         regimes=tuple(found["Regime"]),
         rollouts=tuple(found["Rollout"]),
+        approvals=tuple(found["Approval"]),
         host_pools=tuple(found["HostPool"]),
         hosts=tuple(found["Host"]),
     )

@@ -9,24 +9,14 @@ from typing import Final
 
 from atoll.errors import BadInput
 from atoll.kube.connect import Connection
-from atoll.kube.kinds import (
-    CHILD_CLUSTER,
-    CLUSTER_SET,
-    ENVIRONMENT,
-    HOST,
-    HOST_POOL,
-    REGIME,
-    ROLLOUT,
-    TENANT,
-    Kind,
-)
+from atoll.kube.kinds import ATOLL_KINDS, Kind
 from atoll.kube.store import Store
 from atoll.kube.together import Together
 from atoll.ports import Body
 
 from .options import Target
 
-FLEET_KINDS: Final = (CLUSTER_SET, CHILD_CLUSTER, HOST_POOL, HOST, ENVIRONMENT, TENANT, REGIME, ROLLOUT)
+FLEET_KINDS: Final = ATOLL_KINDS
 """What a fleet is made of."""
 
 

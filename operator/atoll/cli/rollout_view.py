@@ -52,6 +52,12 @@ def render_rollout(
     return lines
 
 
+def draw_bar(share: float, width: int) -> str:
+    """Draw how much of something is done, from 0 to 1; a bar is full only when all is."""
+    full = min(round(width * share), width - (share < 1))
+    return f"{'█' * full}{'░' * (width - full)}"
+
+
 def _render_row(
     wave: str, member: str, row: Mapping[str, Any], child: Mapping[str, Any] | None, soak: str, wave_state: str
 ) -> Text:
@@ -63,8 +69,7 @@ def _render_row(
     operation = (child or {}).get("status", {}).get("operation", {})
     if state in {"Changing", "Preflight"} and operation.get("stepsTotal"):
         done, total = operation.get("stepsDone", 0), operation["stepsTotal"]
-        full = round(BAR * done / total)
-        line.append(f" {'█' * full}{'░' * (BAR - full)}  {done}/{total}")
+        line.append(f" {draw_bar(done / total, BAR)}  {done}/{total}")
     elif state == "Done" and soak:
         line.append(f" {'soaking' if wave_state == 'Soaking' else 'soaked'} {soak.removeprefix('soak ')}")
     return line

@@ -13,10 +13,12 @@ from atoll.fleet.decisions import Problem
 from atoll.fleet.snapshot import Fleet
 from atoll.fleet.spec import ClusterSet, Environment, Isolation, Tenant
 from atoll.machines.demands import check_demands
+from atoll.membership.drills import check_cron
 
 from .login import check_authentication
 from .settings import merge_settings
 
+CRON: Final = "spec.backup.drillCron"
 SetCheck = Callable[[ClusterSet, Fleet], list[Problem]]
 
 
@@ -88,23 +90,25 @@ def _check_names(cluster_set: ClusterSet, fleet: Fleet) -> list[Problem]:
     ]
 
 
-def _check_later(cluster_set: ClusterSet, fleet: Fleet) -> list[Problem]:
-    """Refuse what a later version will do."""
-    del fleet
-    asked = [
-        ("spec.backup.drillBeforeHop", bool(cluster_set.backup.get("drillBeforeHop")), "restore drills"),
-        ("spec.backup.drillCron", bool(cluster_set.backup.get("drillCron")), "restore drills"),
-    ]
-    return [
-        _problem(
-            cluster_set,
-            path,
-            reasons.NOT_IMPLEMENTED,
-            f"{path} asks for {what}, which this version of Atoll does not do yet. Remove it to go on.",
-        )
-        for path, wanted, what in asked
-        if wanted
-    ]
+def _check_backup(cluster_set: ClusterSet, fleet: Fleet) -> list[Problem]:
+    """Refuse drills where nobody can do them, and cron times that never come."""
+    info = fleet.providers.get(cluster_set.provider.kind)
+    cron = str(cluster_set.backup.get("drillCron", ""))
+    asked = [("spec.backup.drillBeforeHop", bool(cluster_set.backup.get("drillBeforeHop"))), (CRON, bool(cron))]
+    if info is not None and not info.can_drill:
+        return [
+            _problem(
+                cluster_set,
+                path,
+                reasons.NOT_IMPLEMENTED,
+                f"{path} asks for restore drills, which this version of Atoll cannot do for provider "
+                f"{cluster_set.provider.kind} yet. Remove it to go on.",
+            )
+            for path, wanted in asked
+            if wanted
+        ]
+    wrong = check_cron(cron) if cron else ""
+    return [_problem(cluster_set, CRON, reasons.INVALID_SPEC, f"{CRON}: {wrong}.")] if wrong else []
 
 
 def _check_hosts(cluster_set: ClusterSet, fleet: Fleet) -> list[Problem]:
@@ -185,7 +189,7 @@ SET_CHECKS: Final[tuple[SetCheck, ...]] = (
     _check_provider,
     _check_version,
     _check_names,
-    _check_later,
+    _check_backup,
     check_authentication,
     _check_hosts,
 )

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from atoll.fleet.cluster import ClusterRef, WantedCluster
+from atoll.fleet.decisions import InspectChild, RolloutDecision
+from atoll.fleet.gates import JobQuestion
 from atoll.fleet.names import ABANDON
 from atoll.fleet.observed import ChildCluster, ChildView
-from atoll.fleet.plan import ChildStep, ForgetCluster, PublishKubeconfig, StartOperation, TryBorders, VerifyMember
+from atoll.fleet.plan import (
+    ChildStep,
+    ForgetCluster,
+    InspectMember,
+    PublishKubeconfig,
+    RunGateJob,
+    StartOperation,
+    TryBorders,
+    VerifyMember,
+)
 from atoll.fleet.snapshot import Fleet
 from atoll.fleet.spec import DeletionPolicy
 from atoll.fleet.values import Version
@@ -29,16 +41,27 @@ LATER_RETRY: Final = timedelta(seconds=60)
 
 
 def plan_child_steps(
-    fleet: Fleet, tenancy: Tenancy, works: Mapping[str, Work], now: datetime
+    fleet: Fleet, tenancy: Tenancy, works: Mapping[str, Work], rollout: RolloutDecision, now: datetime
 ) -> Mapping[str, tuple[ChildStep, ...]]:
     """Plan the steps of each child, by name; children with nothing to do are left out."""
     planned = {}
+    inspections = {item.child: item for item in rollout.inspections}
+    jobs: dict[str, list[JobQuestion]] = {}
+    for question in rollout.questions:
+        if isinstance(question, JobQuestion):
+            jobs.setdefault(question.child, []).append(question)
     for child in fleet.children:
         view = fleet.views.get(child.name)
         work = works.get(child.name)
         if view is None or work is None:
             continue
         steps = _steps(fleet, child, view, work, tenancy, now)
+        if work.operation is None and not child.meta.deleting and view.member is not None:
+            steps += _inspect(fleet, child, view, inspections.get(child.name))
+            steps += [
+                RunGateJob(child=child.name, question=question, reason=question.reason)
+                for question in jobs.get(child.name, ())
+            ]
         if steps:
             planned[child.name] = tuple(steps)
     return planned
@@ -96,6 +119,22 @@ def _steps(
         )
     steps += _plan_borders(child, view, work, now)
     return steps
+
+
+def _inspect(fleet: Fleet, child: ChildCluster, view: ChildView, inspection: InspectChild | None) -> list[ChildStep]:
+    if inspection is None or view.member is None:
+        return []
+    return [
+        InspectMember(
+            child=child.name,
+            provider=child.provider,
+            wanted=replace(_wanted(fleet, child), version=str(inspection.version)),
+            served=view.member.version,
+            rollout=inspection.rollout,
+            reason=inspection.reason,
+            certificates_expire_time=view.cluster.certificates_expire_time,
+        )
+    ]
 
 
 def _plan_borders(child: ChildCluster, view: ChildView, work: Work, now: datetime) -> list[ChildStep]:
@@ -183,4 +222,7 @@ def _wanted(fleet: Fleet, child: ChildCluster) -> WantedCluster:
         labels=child.meta.labels,
         hosts=child.hosts,
         authentication=choose_authentication(fleet, child),
+        drill_before_change=cluster_set is not None
+        and bool(cluster_set.backup.get("drillBeforeHop"))
+        and str(child.version) != str(child.status.get("version", "")),
     )

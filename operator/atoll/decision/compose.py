@@ -14,6 +14,7 @@ from atoll.fleet.decisions import (
     Problem,
     RolloutDecision,
 )
+from atoll.fleet.gates import MetricQuestion
 from atoll.fleet.hosts import HostDecision
 from atoll.fleet.plan import HubStep, Plan, RecordEvent, SetFinalizer, WriteStatus
 from atoll.fleet.snapshot import Fleet
@@ -65,6 +66,10 @@ def compose_plan(
     wakes = [moment for moment in (rollout.wake, *(work.wake for work in works.values())) if moment is not None]
     hub += plan_finalizers(fleet, tenancy)
     hub += plan_new_objects(fleet, rollout, membership)
+    # What a rollout decides is recorded before anybody is told.
+    for subject in subjects:
+        if subject.kind == "Rollout" and (subject.audit or thaw(subject.stored) != subject.wanted):
+            hub += _status_steps(subject)
     hub += plan_child_objects(fleet, rollout, works, hosts, covers=covers)
     hub += plan_host_objects(fleet, hosts)
     let_go = {(step.kind, step.name) for step in hub if isinstance(step, SetFinalizer) and not step.present}
@@ -72,20 +77,21 @@ def compose_plan(
         if (subject.kind, subject.name) in let_go:
             # It is gone with that step; nobody will read its status.
             continue
-        if thaw(subject.stored) == subject.wanted:
+        if subject.kind == "Rollout" or thaw(subject.stored) == subject.wanted:
             continue
         held = hold_until(subject, fleet, now)
         if held is not None and now < held:
             wakes.append(held)
             continue
         hub += _status_steps(subject)
-    children = plan_child_steps(fleet, tenancy, works, now)
+    children = plan_child_steps(fleet, tenancy, works, rollout, now)
     wakes += list_wakes(fleet, works)
     wakes += _list_pause_ends(fleet)
     if placement.moves:
         wakes += [freeze.end for environment in fleet.environments for freeze in environment.freezes]
     future = [moment for moment in wakes if moment > now]
-    plan = Plan(hub=tuple(hub), children=children, wake=min(future, default=None))
+    questions = tuple(item for item in rollout.questions if isinstance(item, MetricQuestion))
+    plan = Plan(hub=tuple(hub), children=children, questions=questions, wake=min(future, default=None))
     return {(subject.kind, subject.name): subject.wanted for subject in subjects}, plan
 
 
@@ -132,7 +138,14 @@ def _status_steps(subject: Subject) -> list[HubStep]:
     ready, before = find(subject.wanted, "Ready"), find(subject.stored, "Ready")
     reason = str(ready.get("message") or ready.get("reason", ""))
     steps: list[HubStep] = [
-        WriteStatus(kind=subject.kind, name=subject.name, uid=subject.uid, status=subject.wanted, reason=reason)
+        WriteStatus(
+            kind=subject.kind,
+            name=subject.name,
+            uid=subject.uid,
+            status=subject.wanted,
+            reason=reason,
+            audit=subject.audit,
+        )
     ]
     if (ready.get("status"), ready.get("reason")) != (before.get("status"), before.get("reason")):
         stalled = find(subject.wanted, "Stalled").get("status") == "True"

@@ -26,7 +26,7 @@ from atoll.fleet.spec import ClusterSet, Member
 from atoll.membership.members import plan_members
 from atoll.network import plan_addresses
 from atoll.placement import build_candidates, place
-from atoll.rollout import member_revision, plan_rollouts
+from atoll.rollout import Revisions, plan_rollouts
 
 from .checks import check_fleet
 from .compose import compose_plan
@@ -55,8 +55,13 @@ class Decision:
 def decide(fleet: Fleet, now: datetime, *, covers: Covers, assume_available: bool = False) -> Decision:
     """Decide everything about one fleet. `assume_available`: plan as if all members were there already (offline)."""
 
+    revisions: dict[str, Revisions] = {}
+
     def revision_of(cluster_set: ClusterSet, member: Member) -> str:
-        return member_revision(cluster_set, member, fleet.regimes)
+        name = cluster_set.meta.name
+        if name not in revisions:
+            revisions[name] = Revisions(cluster_set, fleet.regimes)
+        return revisions[name].of(member)
 
     checked = check_fleet(fleet)
     addresses = plan_addresses(fleet.cluster_sets, fleet.children, fleet.foreign_blocks)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from atoll.fleet import reasons
+from atoll.fleet.audit import AuditEntry
 from atoll.fleet.conditions import common, no, settle, unknown
 from atoll.fleet.decisions import Candidate, PlacementDecision, Problem, RolloutDecision
 from atoll.fleet.hosts import HostDecision
@@ -16,7 +17,7 @@ from atoll.fleet.spec import ClusterSet, Member, Meta, Paused, Tenant
 from atoll.fleet.values import add_all, thaw
 from atoll.membership.operations import Work
 from atoll.membership.protection import is_protected
-from atoll.rollout import set_revision
+from atoll.rollout import plan_entries, set_revision
 
 from .interior import Interior
 from .status.child import ChildFacts, summarise_child
@@ -41,6 +42,8 @@ class Subject:
     wanted: Mapping[str, Any]
     transient: bool = False
     """What makes it not ready now is objects being applied: usually over in a moment."""
+    audit: tuple[AuditEntry, ...] = ()
+    """Of a Rollout: what is decided now and not recorded yet."""
 
 
 def summarise_all(
@@ -84,12 +87,14 @@ def summarise_all(
         subjects.append(_subject("ClusterSet", cluster_set.meta, cluster_set.status, wanted))
     subjects += _tenancy(fleet, now, by_object, placement, tenancy)
     subjects += _hosts(fleet, now, by_object, hosts)
-    subjects += [_unreadable(item, now) for item in fleet.invalid if item.uid]
+    subjects += [_unreadable(item, now) for item in fleet.invalid if item.uid and item.kind != "Approval"]
     rollouts = {item.meta.name: item for item in fleet.rollouts}
     for progress in rollout.progress:
         item = rollouts.get(progress.name)
         if item is not None:
-            subjects.append(_subject("Rollout", item.meta, item.status, summarise_rollout(item, progress, now)))
+            wanted = summarise_rollout(item, progress, now)
+            subject = _subject("Rollout", item.meta, item.status, wanted)
+            subjects.append(replace(subject, audit=plan_entries(item, progress, rollout, now)))
     return subjects
 
 

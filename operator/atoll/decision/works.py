@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from atoll.fleet.cluster import Presence
+from atoll.fleet.decisions import Forecast
 from atoll.fleet.hosts import HostDecision
 from atoll.fleet.names import ABANDON
 from atoll.fleet.observed import ChildCluster
 from atoll.fleet.snapshot import Fleet
+from atoll.fleet.values import Version
 from atoll.membership.operations import Work, plan_work
 from atoll.membership.protection import is_protected
+from atoll.rollout import Estimates, to_forecast
 
 from .hosts import is_waiting_for_hosts
 from .login import choose_authentication, find_refused_login
@@ -22,7 +26,16 @@ from .tenancy import Tenancy
 def plan_works(fleet: Fleet, tenancy: Tenancy, hosts: HostDecision, now: datetime) -> Mapping[str, Work]:
     """Plan the long work of each child whose provider is here."""
     works = {}
+    estimates: dict[str, Estimates] = {}
+
+    def forecast(child: ChildCluster) -> Forecast:
+        if child.set_name not in estimates:
+            estimates[child.set_name] = Estimates.learn(fleet.children_of(child.set_name))
+        hop = not child.version.is_satisfied_by(Version.parse(str(child.status.get("version") or child.version)))
+        return to_forecast(estimates[child.set_name].of(child, 1 if hop else 0))
+
     for child in fleet.children:
+        cluster_set = fleet.cluster_set(child.set_name)
         info = fleet.providers.get(child.provider)
         if info is None:
             continue
@@ -35,6 +48,8 @@ def plan_works(fleet: Fleet, tenancy: Tenancy, hosts: HostDecision, now: datetim
             may_begin=not waiting and _may_begin(fleet, child, tenancy, now),
             orphan=is_orphaned(fleet, child),
             authentication=choose_authentication(fleet, child),
+            drill_cron=str(cluster_set.backup.get("drillCron", "")) if cluster_set is not None else "",
+            forecast=partial(forecast, child),
         )
         refused = find_refused_login(fleet, child)
         if refused and work.operation is None:

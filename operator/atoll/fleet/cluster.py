@@ -20,6 +20,8 @@ class OperationType(StrEnum):
     REPAIR = "Repair"
     """Start again what should be running and is not."""
     DELETE = "Delete"
+    DRILL = "Drill"
+    """Restore a fresh snapshot beside the cluster, compare it with the cluster, and remove it again."""
 
 
 class OperationState(StrEnum):
@@ -74,6 +76,8 @@ class WantedCluster:
     """Content of the credentials Secret, if the block names one. Never logged."""
     authentication: Mapping[str, Any] | None = field(default_factory=dict)
     """`spec.authentication`; empty: it trusts no issuer. None: it has not been told yet and keeps what it has."""
+    drill_before_change: bool = False
+    """A CHANGE proves its own snapshot by a drill before anything moves, and fails where the drill does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +101,7 @@ class OperationProgress:
     steps_done: int = 0
     steps_total: int = 0
     message: str = ""
-    """Failure: what went wrong and what to do. A finished revert: which writes were lost."""
+    """Failure: what went wrong and what to do. A finished revert: which writes were lost. A finished drill: figures."""
 
     @property
     def is_open(self) -> bool:
@@ -151,6 +155,8 @@ class ProviderInfo:
     uses_host_pool: bool = False
     sets_authentication: bool = True
     """False: its API servers cannot be told whom to trust (and never where Atoll only watches)."""
+    can_drill: bool = False
+    """True: it knows DRILL, and heeds `drill_before_change`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

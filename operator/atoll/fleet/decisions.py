@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from .gates import JobQuestion, MetricQuestion
 from .observed import RolloutWave
 from .spec import Isolation
 from .values import Resources, Version
@@ -177,6 +178,10 @@ class RolloutRow:
     state: str
     """Pending | Held | Preflight | Changing | Verifying | Done | Failed | Reverted | Skipped."""
     message: str = ""
+    hops: int = 0
+    """Stops on its way, where it has not begun."""
+    forecast: Forecast | None = None
+    """How long they will probably take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +197,26 @@ class WaveStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """How long something will probably take, in whole seconds."""
+
+    seconds: int
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grade:
+    """The first forecast of a rollout, and how its clusters kept theirs."""
+
+    first: Forecast
+    changes: int = 0
+    """Changes that ended well and had been forecast."""
+    within: int = 0
+    """How many of them took no less and no longer than was said."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutProgress:
     """What a rollout's status shall say."""
 
@@ -204,7 +229,9 @@ class RolloutProgress:
     """All rows; status keeps the unfinished ones, 20 at most."""
     message: str = ""
     """What it does or waits for, in one sentence; who can open it."""
-    forecast_seconds: int | None = None
+    forecast: Forecast | None = None
+    """What is left; None: it is over."""
+    grade: Grade | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,6 +244,19 @@ class NewRollout:
     target_revision: str
     retry: int
     waves: tuple[RolloutWave, ...]
+    reason: str
+    requested_by: str = ""
+    """Who asked for it; empty: nobody knows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InspectChild:
+    """A child that shall be looked at before it is told to move."""
+
+    child: str
+    version: Version
+    """The hop that shall come next."""
+    rollout: str
     reason: str
 
 
@@ -256,6 +296,9 @@ class RolloutDecision:
     progress: tuple[RolloutProgress, ...] = ()
     advances: tuple[Advance, ...] = ()
     reverts: tuple[RevertChild, ...] = ()
+    inspections: tuple[InspectChild, ...] = ()
+    questions: tuple[MetricQuestion | JobQuestion, ...] = ()
+    """What gates have to ask outside."""
     problems: tuple[Problem, ...] = ()
     wake: datetime | None = None
     """When time alone will change the decision (end of a soak, a window)."""

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from .borders import BorderRun
 from .cluster import Finding, ObservedCluster, OperationType
+from .gates import GateKey, GateReading
+from .preflight import PreflightRun
 from .spec import DeletionPolicy, Meta
 from .values import Version
 
@@ -29,6 +31,10 @@ class OperationStatus:
     failed: bool = False
     rollout: str = ""
     """The rollout that asked for it; a failed change is tried again only by another one."""
+    expected_seconds: int = 0
+    """How long it will probably take; 0: nobody has said."""
+    low_seconds: int = 0
+    high_seconds: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +164,10 @@ class ChildView:
     """It was let go of: owner references are off, and its provider looks after it no more."""
     verification: Verification | None = None
     """The latest run in the life of this process."""
+    preflight: PreflightRun | None = None
+    """The latest look at what would be in the way of a change, in the life of this process."""
+    jobs: Mapping[GateKey, GateReading] = field(default_factory=dict)
+    """How the Jobs of gates went that were run in it."""
     borders: BorderRun | None = None
     """The latest try of the borders between tenants in the life of this process, since the child last fell silent."""
 

@@ -11,8 +11,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
 
+from .audit import AuditEntry
 from .borders import BorderPlan
 from .cluster import ClusterRef, Operation, WantedCluster
+from .gates import JobQuestion, MetricQuestion
+from .values import Version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +71,8 @@ class WriteStatus:
     uid: str
     status: Mapping[str, Any]
     reason: str
+    audit: tuple[AuditEntry, ...] = ()
+    """What of a Rollout's decision goes into its record first; the record's new head is written with the status."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +167,29 @@ class TryBorders:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InspectMember:
+    """Look whether anything is in the way of a change that a rollout wants; nothing in the child changes."""
+
+    child: str
+    provider: str
+    wanted: WantedCluster
+    """With the version of the hop that shall come next."""
+    served: Version
+    rollout: str
+    reason: str
+    certificates_expire_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunGateJob:
+    """Run what a job gate asks for in a changed child, or look how it goes."""
+
+    child: str
+    question: JobQuestion
+    reason: str
+
+
 HubStep: TypeAlias = SetFinalizer | CreateObject | ApplyObject | DeleteObject | WriteStatus | RecordEvent
 """A step on the management plane."""
 
@@ -173,6 +201,8 @@ ChildStep: TypeAlias = (
     | DeleteMemberObject
     | VerifyMember
     | TryBorders
+    | InspectMember
+    | RunGateJob
 )
 """A step on one child."""
 
@@ -184,6 +214,8 @@ class Plan:
     hub: tuple[HubStep, ...] = ()
     children: Mapping[str, tuple[ChildStep, ...]] = field(default_factory=dict)
     """By ChildCluster name, in order."""
+    questions: tuple[MetricQuestion, ...] = ()
+    """What metric gates ask, for as long as it stands here."""
     wake: datetime | None = None
     """When to decide again although nothing has changed."""
 

@@ -24,6 +24,8 @@ VERIFIED: Final = "Verified"
 VERIFICATION_FAILED: Final = "VerificationFailed"
 NOT_VERIFIED: Final = "NotVerified"
 OPERATION_FAILED: Final = "OperationFailed"
+RESTORED: Final = "Restored"
+DRILL_FAILED: Final = "DrillFailed"
 UNREACHABLE: Final = "Unreachable"
 UNKNOWN: Final = "Unknown"
 IDENTITY_MISMATCH: Final = "IdentityMismatch"
@@ -44,6 +46,7 @@ ROLLOUT_HALTED: Final = "RolloutHalted"
 ROLLOUT_ABORTED: Final = "RolloutAborted"
 SOAKING: Final = "Soaking"
 GATE_CLOSED: Final = "GateClosed"
+WINDOW_TOO_SHORT: Final = "WindowTooShort"
 FROZEN: Final = "Frozen"
 BUDGET_SPENT: Final = "FailureBudgetSpent"
 UP_TO_DATE: Final = "UpToDate"
@@ -102,6 +105,7 @@ NEEDS_A_PERSON: Final[frozenset[str]] = frozenset(
         ENVIRONMENT_MISSING,
         NAMESPACE_TAKEN,
         REGIME_MISSING,
+        WINDOW_TOO_SHORT,
         LABEL_CONFLICT,
         REGIMES_CONTRADICT,
         IN_USE,

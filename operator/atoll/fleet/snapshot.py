@@ -9,6 +9,7 @@ from typing import Any
 
 from . import reasons
 from .cluster import ProviderInfo
+from .gates import Approval, GateKey, GateReading
 from .hosts import Host, HostPool, HostView
 from .observed import ChildCluster, ChildView, Rollout
 from .spec import ClusterSet, Environment, Regime, Tenant
@@ -44,6 +45,7 @@ class Fleet:
     tenants: tuple[Tenant, ...] = ()
     regimes: tuple[Regime, ...] = ()
     rollouts: tuple[Rollout, ...] = ()
+    approvals: tuple[Approval, ...] = ()
     host_pools: tuple[HostPool, ...] = ()
     hosts: tuple[Host, ...] = ()
     invalid: tuple[Invalid, ...] = ()
@@ -51,6 +53,8 @@ class Fleet:
     """By ChildCluster name; a child that is not in here has not been looked at yet."""
     host_views: Mapping[str, HostView] = field(default_factory=dict)
     """By Host name; a host that is not in here has not been looked at yet."""
+    readings: Mapping[GateKey, GateReading] = field(default_factory=dict)
+    """What metric gates said last, in the life of this process."""
     providers: Mapping[str, ProviderInfo] = field(default_factory=dict)
     """By kind of block; a kind that is missing is not in this build."""
     versions: Mapping[str, tuple[Version, ...]] = field(default_factory=dict)

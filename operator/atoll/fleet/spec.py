@@ -141,6 +141,16 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RegimeUpgrade:
+    """What rollouts over clusters that are attested for a regime must respect, whatever their set says."""
+
+    min_soak_seconds: int = 0
+    approvals: int = 0
+    """People who must approve each wave, through the implicit gate `regime-<name>`."""
+    windows: tuple[Window, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Upgrade:
     """How changes go through the set."""
 
@@ -176,10 +186,15 @@ class ClusterSet:
     paused: Paused | None = None
     status: Mapping[str, Any] = field(default_factory=dict)
     """As it stands in the API, frozen JSON: what to compare with, and what the past left for us."""
+    _named: Mapping[str, Member] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Sort members by name; of two of one name the first counts."""
+        object.__setattr__(self, "_named", {member.name: member for member in reversed(self.members)})
 
     def member(self, name: str) -> Member | None:
         """Return the member of that name."""
-        return next((member for member in self.members if member.name == name), None)
+        return self._named.get(name)
 
     def child_name(self, member: str) -> str:
         """Return the name of a member's ChildCluster. Names hold no `--`, so joined ones cannot collide."""
@@ -299,6 +314,6 @@ class Regime:
     isolation: Isolation = Isolation.NAMESPACE
     pod_security: str = ""
     max_minors_behind: int | None = None
-    upgrade: Mapping[str, Any] = field(default_factory=dict)
+    upgrade: RegimeUpgrade = RegimeUpgrade()
     labels: Mapping[str, str] = field(default_factory=dict)
     status: Mapping[str, Any] = field(default_factory=dict)

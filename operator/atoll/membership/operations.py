@@ -6,17 +6,19 @@ is started again under the same id as often as it takes. So a crash anywhere rep
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from atoll.fleet.authentication import is_to_change
 from atoll.fleet.cluster import Operation, OperationState, OperationType, Presence, ProviderInfo
-from atoll.fleet.decisions import RETURN_MARK
+from atoll.fleet.decisions import RETURN_MARK, Forecast
 from atoll.fleet.observed import ChildCluster, ChildView, OperationStatus
 from atoll.fleet.spec import DeletionPolicy
 from atoll.fleet.values import Version
+
+from .drills import next_drill
 
 RETRY_SECONDS: Final = 30
 """First pause before a failed create, repair or delete is tried again; doubles up to RETRY_LIMIT_SECONDS."""
@@ -55,12 +57,16 @@ def plan_work(
     may_begin: bool,
     orphan: bool,
     authentication: Mapping[str, Any] | None = None,
+    drill_cron: str = "",
+    forecast: Callable[[], Forecast] | None = None,
 ) -> Work:
     """Decide the next long work of one child.
 
     `may_begin`: False while the set is paused or something before this step (revoking tenants' access) is unfinished.
     `orphan`: the child is being deleted and its cluster is to be left running.
     `authentication`: how people shall log in; None: the child has not been told yet.
+    `drill_cron`: when to prove that its backup can be restored; empty: never.
+    `forecast`: says how long a change of it will take; it is written down with the intent.
     """
     if view is None or view.cluster.presence is Presence.UNKNOWN:
         # Not looked at yet, or cannot be asked: keep what stands there, begin nothing.
@@ -69,9 +75,14 @@ def plan_work(
     if current is not None and not current.failed:
         return _follow(child, current, view, orphan=orphan)
     need = _need(child, view, info, authentication, orphan=orphan) or _unfinished(child, view, info, current)
+    wake = None
+    if need is None and info.can_drill and _is_at_rest(child, view, current):
+        wake = next_drill(child, drill_cron)
+        if wake is not None and wake <= now:
+            need = (OperationType.DRILL, str(child.version), "a restore drill is due (spec.backup.drillCron)")
     if need is None:
         kept = current if current is not None and _still_matters(current, child, view) else None
-        return Work(operation=kept, gone=view.cluster.presence is Presence.ABSENT, lost=_lost(child, view))
+        return Work(operation=kept, gone=view.cluster.presence is Presence.ABSENT, lost=_lost(child, view), wake=wake)
     kind, to_version, reason = need
     if current is not None and _is_same_try(current, child, kind, to_version):
         retry = _retry_time(child, current)
@@ -88,7 +99,16 @@ def plan_work(
         message=reason,
         rollout=child.rollout,
     )
+    if kind is OperationType.CHANGE and forecast is not None:
+        told = forecast()
+        intent = replace(intent, expected_seconds=told.seconds, low_seconds=told.low, high_seconds=told.high)
     return Work(operation=intent, reason=reason)
+
+
+def _is_at_rest(child: ChildCluster, view: ChildView, current: OperationStatus | None) -> bool:
+    failed = current is not None and current.type is not OperationType.DRILL
+    there = view.cluster.presence is Presence.PRESENT and not child.meta.deleting
+    return there and not failed and child.revision == child.done_revision
 
 
 def _unfinished(

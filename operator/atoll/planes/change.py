@@ -11,21 +11,21 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 
-from atoll.errors import AtollError, BadInput, Refused
+from atoll.errors import AtollError, BadInput, Refused, Terminal
 
 from .binaries import ETCDCTL, ETCDUTL
 from .commands import find_tag
-from .etcd import Etcd, describe_loss, restore_snapshot, take_snapshot
+from .etcd import Etcd, describe_loss, restore_snapshot, take_snapshot, verify_snapshot
 from .steering import MARKED
 from .steps import STOP_LIMIT_SECONDS, start_api_server, stop_role, wait_api_server_ready, write_authentication
-from .values import Role, RunningProcess, Wanted
+from .values import Role, RunningProcess, Snapshot, Wanted
 from .work import Work
 
 
-async def save_snapshot(work: Work) -> None:
-    """Take a verified snapshot and make it the one that a revert brings back; older ones go."""
+async def take_change_snapshot(work: Work) -> Snapshot:
+    """Take a verified snapshot under the operation's id, and leave the one that a revert would bring back as it is."""
     state = work.state()
-    snapshot = await take_snapshot(
+    return await take_snapshot(
         work.layout,
         state.ports,
         work.effects,
@@ -34,6 +34,12 @@ async def save_snapshot(work: Work) -> None:
         operation_id=work.operation.id,
         version=state.spec.version,
     )
+
+
+async def save_snapshot(work: Work) -> None:
+    """Take a verified snapshot and make it the one that a revert brings back; older ones go."""
+    snapshot = await take_change_snapshot(work)
+    state = work.state()
     snapshot = replace(snapshot, authentication=state.spec.authentication)
     work.save(replace(state, snapshot=snapshot))
     for path in sorted(work.layout.snapshots.iterdir()):
@@ -111,6 +117,12 @@ async def check_revert(work: Work) -> None:
     if work.spec.version != snapshot.version:
         message = f"the snapshot is of {snapshot.version}, not of {work.spec.version}: revert to {snapshot.version}"
         raise BadInput(message, field="spec.version")
+    # Once the plane has stopped it would be too late to find out.
+    utl = work.find_program(snapshot.version, ETCDUTL)
+    try:
+        await verify_snapshot(work.effects, utl, work.layout.snapshot(snapshot.id))
+    except Terminal as error:
+        raise Refused(f"there is no way back: {error}") from error
 
 
 async def measure_loss(work: Work) -> str:
@@ -135,7 +147,12 @@ async def unpack_snapshot(work: Work) -> None:
     if not target.exists():
         utl = work.find_program(state.snapshot.version, ETCDUTL)
         await restore_snapshot(
-            work.layout, state.ports, work.effects, utl=utl, snapshot_id=state.snapshot.id, target=target
+            work.layout,
+            state.ports,
+            work.effects,
+            utl=utl,
+            source=work.layout.snapshot(state.snapshot.id),
+            target=target,
         )
 
 

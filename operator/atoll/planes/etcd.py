@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import contextlib
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from atoll.errors import Unreachable
+from atoll.errors import AtollError, ProcessFailed, Terminal, Unreachable
 
 from . import pki
 from .commands import etcd_url, member_flags
@@ -21,11 +25,26 @@ from .values import Ports, Snapshot
 REVISION_BUMP: Final = 1_000_000_000
 """A restore jumps so far ahead that no client can have seen a newer revision; caches then start anew."""
 
+SEAL_BYTES: Final = 32
+PAGE_BYTES: Final = 512
+"""A snapshot is whole pages, and behind them the SHA-256 of all that came before."""
+READ_BYTES: Final = 1 << 20
+
 NAMED_WRITES: Final = 5
 _PREFIX: Final = b"/registry/"
 _PREFIX_END: Final = b"/registry0"
 _BACKGROUND: Final = ("leases", "events", "masterleases", "peerserverleases", "ranges")
 """Written by the plane itself all the time; nobody misses them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotStatus:
+    """What etcdutl says of a snapshot."""
+
+    hash: int
+    revision: int
+    total_keys: int
+    size_bytes: int
 
 
 class Etcd:
@@ -95,49 +114,155 @@ def describe_loss(snapshot: Snapshot, revision: int, changed: Sequence[str]) -> 
 
 
 async def take_snapshot(
-    layout: Layout, ports: Ports, effects: Effects, *, ctl: Path, utl: Path, operation_id: str, version: str
+    layout: Layout,
+    ports: Ports,
+    effects: Effects,
+    *,
+    ctl: Path,
+    utl: Path,
+    operation_id: str,
+    version: str,
+    target: Path | None = None,
 ) -> Snapshot:
     """Save etcd's data under the operation's id and verify it; a complete one of the same id is used as it is."""
-    final = layout.snapshot(operation_id)
+    final = target or layout.snapshot(operation_id)
     if not final.exists():
         part = final.with_suffix(".part")
-        effects.make_folder(layout.snapshots)
-        effects.remove_tree(part)
-        await effects.run(
-            (
-                str(ctl),
-                "snapshot",
-                "save",
-                str(part),
-                f"--endpoints={etcd_url(ports.etcd)}",
-                f"--cacert={layout.authority(pki.ETCD_AUTHORITY)}",
-                f"--cert={layout.identity(pki.API_SERVER_TO_ETCD)}",
-                f"--key={layout.identity(pki.API_SERVER_TO_ETCD)}",
-            )
-        )
-        await read_snapshot_status(effects, utl, part)
+        with removing_damaged(effects, part):
+            revision = await save_snapshot_file(layout, ports, effects, ctl=ctl, target=part)
+            await verify_snapshot(effects, utl, part, revision=revision)
         effects.rename(part, final)
-    status = await read_snapshot_status(effects, utl, final)
+    return await read_snapshot(effects, utl, final, snapshot_id=operation_id, version=version)
+
+
+async def save_snapshot_file(layout: Layout, ports: Ports, effects: Effects, *, ctl: Path, target: Path) -> int:
+    """Let etcd write its data into `target`; return the revision that it had just before."""
+    effects.make_folder(target.parent)
+    effects.remove_tree(target)
+    revision = await Etcd(layout, ports).read_revision()
+    await effects.run(
+        (
+            str(ctl),
+            "snapshot",
+            "save",
+            str(target),
+            f"--endpoints={etcd_url(ports.etcd)}",
+            f"--cacert={layout.authority(pki.ETCD_AUTHORITY)}",
+            f"--cert={layout.identity(pki.API_SERVER_TO_ETCD)}",
+            f"--key={layout.identity(pki.API_SERVER_TO_ETCD)}",
+        )
+    )
+    return revision
+
+
+async def read_snapshot(effects: Effects, utl: Path, path: Path, *, snapshot_id: str, version: str) -> Snapshot:
+    """Verify a snapshot and say what it is; a damaged one is removed, so that nobody relies on it."""
+    with removing_damaged(effects, path):
+        status = await verify_snapshot(effects, utl, path)
     return Snapshot(
-        id=operation_id,
+        id=snapshot_id,
         version=version,
-        taken_time=datetime.fromtimestamp(final.stat().st_mtime, UTC),
-        revision=int(status["revision"]),
-        total_keys=int(status["totalKey"]),
+        taken_time=read_time(path),
+        revision=status.revision,
+        total_keys=status.total_keys,
     )
 
 
-async def read_snapshot_status(effects: Effects, utl: Path, path: Path) -> dict[str, Any]:
-    """Let etcdutl read a snapshot; ProcessFailed when it is damaged."""
-    output = await effects.run((str(utl), "snapshot", "status", str(path), "-w", "json"))
-    status: dict[str, Any] = json.loads(output)
+def read_time(path: Path) -> datetime:
+    """Return when a file was last written."""
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+
+
+@contextlib.contextmanager
+def removing_damaged(effects: Effects, path: Path) -> Iterator[None]:
+    """Remove a snapshot that turns out to be no good, and its folder when nothing else is in there."""
+    try:
+        yield
+    except AtollError:
+        effects.remove_tree(path)
+        if path.parent.is_dir() and not any(path.parent.iterdir()):
+            effects.remove_tree(path.parent)
+        raise
+
+
+async def verify_snapshot(effects: Effects, utl: Path, path: Path, *, revision: int = 0) -> SnapshotStatus:
+    """Check a snapshot's seal, its pages and its figures; Terminal says what is wrong with it and what to do.
+
+    `revision`: what etcd had before it was asked for the snapshot. An older one lacks what was written before.
+    """
+    # etcdutl looks at the structure alone; a bit that flipped within a value shows in the seal only.
+    wrong = await asyncio.to_thread(check_seal, path)
+    if wrong:
+        raise damaged(path, wrong)
+    try:
+        output = await effects.run((str(utl), "snapshot", "status", str(path), "-w", "json"))
+        status = parse_snapshot_status(output)
+    except (ProcessFailed, ValueError) as error:
+        raise damaged(path, f"etcdutl cannot read it: {error}") from error
+    wrong = check_snapshot_status(status, revision)
+    if wrong:
+        raise damaged(path, wrong)
     return status
 
 
+def check_seal(path: Path) -> str:
+    """Say what is wrong with the bytes of a snapshot, as against those that etcd has sent; empty: nothing."""
+    try:
+        size = path.stat().st_size
+        if size == 0:
+            return "it is empty"
+        if size % PAGE_BYTES != SEAL_BYTES:
+            return f"its {size} bytes are no whole pages with a checksum behind them: it was cut off"
+        digest, left = hashlib.sha256(), size - SEAL_BYTES
+        with path.open("rb") as file:
+            while left and (part := file.read(min(left, READ_BYTES))):
+                digest.update(part)
+                left -= len(part)
+            sealed = file.read() == digest.digest()
+    except OSError as error:
+        return f"it cannot be read: {error.strerror}"
+    return "" if sealed else "its content does not match the checksum that etcd wrote behind it"
+
+
+def parse_snapshot_status(output: bytes) -> SnapshotStatus:
+    """Read what `etcdutl snapshot status` says; ValueError when it says something else."""
+    try:
+        body = json.loads(output)
+        return SnapshotStatus(
+            hash=int(body["hash"]),
+            revision=int(body["revision"]),
+            total_keys=int(body["totalKey"]),
+            size_bytes=int(body["totalSize"]),
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"no status of a snapshot: {output[:200]!r}") from error
+
+
+def check_snapshot_status(status: SnapshotStatus, revision: int) -> str:
+    """Say what is wrong with the figures of a snapshot; empty: nothing."""
+    for name, value in (("hash", status.hash), ("revision", status.revision), ("total keys", status.total_keys)):
+        if value <= 0:
+            return f"its {name} is {value}"
+    if status.revision < revision:
+        return f"it is of revision {status.revision}, and etcd had {revision} before it was taken"
+    return ""
+
+
+def damaged(path: Path, why: str) -> Terminal:
+    """Say that a snapshot is no good, and what to do."""
+    return Terminal(
+        f"the snapshot {path.name} is damaged: {why}; the plane was left as it is: look for a full or failing disk "
+        f"below {path.parent}, then try again"
+    )
+
+
 async def restore_snapshot(
-    layout: Layout, ports: Ports, effects: Effects, *, utl: Path, snapshot_id: str, target: Path
+    layout: Layout, ports: Ports, effects: Effects, *, utl: Path, source: Path, target: Path, ahead: bool = True
 ) -> None:
-    """Unpack a snapshot into `target`, complete or not at all."""
+    """Unpack a snapshot into `target`, complete or not at all.
+
+    `ahead`: the data shall serve clients that knew the plane before, and count on from a revision none of them saw.
+    """
     part = target.with_suffix(".part")
     effects.remove_tree(part)
     await effects.run(
@@ -145,10 +270,9 @@ async def restore_snapshot(
             str(utl),
             "snapshot",
             "restore",
-            str(layout.snapshot(snapshot_id)),
+            str(source),
             f"--data-dir={part}",
-            f"--bump-revision={REVISION_BUMP}",
-            "--mark-compacted",
+            *((f"--bump-revision={REVISION_BUMP}", "--mark-compacted") if ahead else ()),
             *member_flags(layout, ports),
         )
     )

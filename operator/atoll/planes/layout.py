@@ -57,6 +57,11 @@ class Layout:
         return self.root / "snapshots"
 
     @property
+    def drill(self) -> Layout:
+        """The throw-away plane of a drill, a folder of its own within this one's."""
+        return Layout(self.root / "drill")
+
+    @property
     def audit_policy(self) -> Path:
         """What the API server writes into its audit log."""
         return self.pki / "audit-policy.yaml"

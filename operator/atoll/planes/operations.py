@@ -14,7 +14,7 @@ from typing import Final
 from atoll.errors import AtollError
 from atoll.ports import Operation, OperationState, OperationType
 
-from . import change, steps
+from . import change, drill, steps
 from .store import read_journal, write_journal
 from .values import Journal
 from .work import Work
@@ -26,12 +26,46 @@ class Step:
 
     name: str
     run: Callable[[Work], Awaitable[str | None]]
+    fleeting: bool = False
+    """What it makes is not to be relied on after a crash: then it is done again, and so are such ones before it."""
 
 
 _START: Final = (
     Step("start etcd", steps.start_etcd),
     Step("start kube-apiserver", steps.start_api_server),
 )
+
+_CHANGE_BEGIN: Final = (
+    Step("check binaries", steps.check_binaries),
+    Step("issue certificates", steps.issue_certificates),
+    Step("start etcd", steps.start_etcd),
+)
+_CHANGE_REST: Final = (
+    Step("start the new kube-apiserver", change.start_new_api_server),
+    Step("hand over", change.hand_over),
+    # A controller manager must not be newer than the API server that it may meet, so the old one goes before
+    # the old API server, whose end its watches would delay, and the new one comes after it.
+    Step("stop the old kube-controller-manager", steps.stop_controller_manager),
+    Step("stop the old kube-apiserver", change.stop_old_api_server),
+    Step("start kube-controller-manager", steps.start_controller_manager),
+    Step("wait until healthy", steps.wait_healthy),
+)
+_DRILL: Final = (
+    Step("verify the snapshot", drill.verify, fleeting=True),
+    Step("restore the snapshot beside the plane", drill.restore, fleeting=True),
+    Step("start the restored plane", drill.start, fleeting=True),
+    Step("prove the restored plane", drill.prove, fleeting=True),
+    Step("remove the restored plane", drill.remove),
+)
+
+DRILLED_CHANGE: Final = (
+    *_CHANGE_BEGIN,
+    Step("take a snapshot of etcd", drill.take_to_change),
+    *_DRILL,
+    Step("keep the snapshot", change.save_snapshot),
+    *_CHANGE_REST,
+)
+"""A change that drills its snapshot before anything moves."""
 
 STEPS: Final[Mapping[OperationType, tuple[Step, ...]]] = MappingProxyType(
     {
@@ -45,18 +79,9 @@ STEPS: Final[Mapping[OperationType, tuple[Step, ...]]] = MappingProxyType(
             Step("record", steps.record_created),
         ),
         OperationType.CHANGE: (
-            Step("check binaries", steps.check_binaries),
-            Step("issue certificates", steps.issue_certificates),
-            Step("start etcd", steps.start_etcd),
+            *_CHANGE_BEGIN,
             Step("take a snapshot of etcd", change.save_snapshot),
-            Step("start the new kube-apiserver", change.start_new_api_server),
-            Step("hand over", change.hand_over),
-            # A controller manager must not be newer than the API server that it may meet, so the old one goes before
-            # the old API server, whose end its watches would delay, and the new one comes after it.
-            Step("stop the old kube-controller-manager", steps.stop_controller_manager),
-            Step("stop the old kube-apiserver", change.stop_old_api_server),
-            Step("start kube-controller-manager", steps.start_controller_manager),
-            Step("wait until healthy", steps.wait_healthy),
+            *_CHANGE_REST,
         ),
         OperationType.REVERT: (
             Step("check the snapshot", change.check_revert),
@@ -87,13 +112,22 @@ STEPS: Final[Mapping[OperationType, tuple[Step, ...]]] = MappingProxyType(
             Step("remove the data", steps.remove_data),
             Step("remove the folder", steps.remove_folder),
         ),
+        OperationType.DRILL: (
+            Step("take a snapshot of etcd", drill.take_to_drill, fleeting=True),
+            *_DRILL,
+        ),
     }
 )
 
 
-def begin_journal(operation: Operation) -> Journal:
+def plan_steps(kind: OperationType, *, drills: bool) -> tuple[Step, ...]:
+    """Return the steps of an operation."""
+    return DRILLED_CHANGE if drills and kind is OperationType.CHANGE else STEPS[kind]
+
+
+def begin_journal(operation: Operation, *, drills: bool = False) -> Journal:
     """Return the journal of an operation that has not begun."""
-    plan = STEPS[operation.type]
+    plan = plan_steps(operation.type, drills=drills)
     return Journal(
         id=operation.id,
         type=operation.type,
@@ -103,18 +137,31 @@ def begin_journal(operation: Operation) -> Journal:
         steps_done=0,
         steps_total=len(plan),
         state=OperationState.RUNNING,
+        drills=drills,
     )
+
+
+def resume_journal(journal: Journal) -> Journal:
+    """Return where to go on with an operation that was cut short."""
+    plan = plan_steps(journal.type, drills=journal.drills)
+    done = journal.steps_done
+    while 0 < done < len(plan) and plan[done].fleeting and plan[done - 1].fleeting:
+        done -= 1
+    return journal if done == journal.steps_done else replace(journal, steps_done=done, step=plan[done].name)
 
 
 async def run_steps(work: Work) -> None:
     """Run what is left of an operation; raises what stopped it, after writing it down."""
     layout, effects, operation = work.layout, work.effects, work.operation
-    plan = STEPS[operation.type]
     journal = read_journal(layout)
     if journal is None or journal.id != operation.id:
-        journal = begin_journal(operation)
+        # The operation before this one may have been cut short in the middle of a drill.
+        await drill.remove_drill(work)
+        journal = begin_journal(operation, drills=work.drills)
     if journal.state in {OperationState.SUCCEEDED, OperationState.FAILED}:
         return
+    journal = resume_journal(journal)
+    plan = plan_steps(journal.type, drills=journal.drills)
     write_journal(layout, journal, effects)
     for index in range(journal.steps_done, len(plan)):
         try:

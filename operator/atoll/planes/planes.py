@@ -17,6 +17,7 @@ from . import pki
 from .binaries import Binaries
 from .change import stop_everything
 from .commands import find_authentication
+from .drill import remove_drill
 from .effects import Effects
 from .health import Health, observe_health
 from .kubeconfig import build_kubeconfig
@@ -82,6 +83,7 @@ class Planes:
         locked = is_locked(layout.lock)
         state = read_plane(layout)
         journal = read_journal(layout)
+        drill_left = not locked and layout.drill.root.exists() and not is_locked(layout.lock)
         if state is None:
             return ObservedPlane(id=plane_id, exists=layout.root.is_dir(), journal=journal, locked=locked)
         processes = find_processes(layout, thorough=False)
@@ -105,23 +107,33 @@ class Planes:
             certificates_expire_time=pki.read_expire_time(layout, state.spec),
             authentication=authentication,
             drift=drift,
+            drill_left=drill_left,
         )
 
     async def run_operation(
-        self, plane_id: str, spec: PlaneSpec, operation: Operation, *, keeps_authentication: bool = False
+        self,
+        plane_id: str,
+        spec: PlaneSpec,
+        operation: Operation,
+        *,
+        keeps_authentication: bool = False,
+        drills: bool = False,
     ) -> None:
         """Run or resume an operation to its end; a finished one of the same id is left alone.
 
         `keeps_authentication`: a change leaves how people log in as it is, whatever `spec` says.
+        `drills`: a change drills its snapshot first; one that has begun goes on as it began.
         Raises Conflict while somebody else works on the plane, and whatever stopped the operation (the journal has it
         too).
         """
         layout = self._layout(plane_id)
         if operation.type is OperationType.DELETE and not layout.root.exists():
             return
+        if operation.type is OperationType.DRILL:
+            self._state(layout)
         async with hold_lock(layout.lock, f"plane {plane_id}"):
             work = self._work(layout, spec, operation)
-            await run_steps(replace(work, keeps_authentication=keeps_authentication))
+            await run_steps(replace(work, keeps_authentication=keeps_authentication, drills=drills))
 
     def kubeconfig(self, plane_id: str) -> str:
         """Return a kubeconfig of Atoll's own identity that needs no other file. Secret."""
@@ -147,7 +159,9 @@ class Planes:
             state = read_plane(layout)
             if state is not None:
                 write_plane(layout, replace(state, wanted=Wanted.STOPPED), self._effects)
-            await stop_everything(self._bare_work(layout))
+            work = self._bare_work(layout)
+            await remove_drill(work)
+            await stop_everything(work)
 
     async def remove(self, plane_id: str) -> None:
         """End the processes of a plane and remove everything that it has."""
@@ -156,6 +170,7 @@ class Planes:
             return
         async with hold_lock(layout.lock, f"plane {plane_id}"):
             work = self._bare_work(layout)
+            await remove_drill(work)
             await stop_everything(work)
             await remove_folder(work)
 

@@ -97,13 +97,15 @@ class Connection:
         host, port = self._writer.get_extra_info("sockname")[:2]
         return str(host), int(port)
 
-    async def ask(self, path: str, *, method: str = "GET", body: dict[str, Any] | None = None) -> Answer:
+    async def ask(
+        self, path: str, *, method: str = "GET", body: dict[str, Any] | None = None, accept: str = "application/json"
+    ) -> Answer:
         """Send one request and read the answer; Unreachable when none comes in time."""
         assert self._reader is not None, "used inside `async with` only"
         assert self._writer is not None, "used inside `async with` only"
         content = b"" if body is None else json.dumps(body).encode()
         head = (
-            f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\nAccept: application/json\r\n"
+            f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\nAccept: {accept}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
         )
         try:

@@ -91,6 +91,10 @@ class Processes:
         self._effects = effects
         self._environment = environment
 
+    def beside(self, layout: Layout) -> Processes:
+        """Return the processes of another folder, to be started and ended in the same way."""
+        return Processes(layout, self._effects, self._environment)
+
     def all(self) -> tuple[RunningProcess, ...]:
         """Find every live process of the plane, oldest first."""
         return find_processes(self._layout, thorough=True)

@@ -67,8 +67,12 @@ def are_free(ports: Ports) -> bool:
 
 
 def read_taken_ports(home: Path, plane_id: str) -> frozenset[int]:
-    """Return the ports that other planes of this home have written down."""
-    states = (read_plane(Layout(home / "planes" / other)) for other in list_plane_ids(home) if other != plane_id)
+    """Return the ports that other planes of this home, and all drills, have written down."""
+    layouts = {other: Layout(home / "planes" / other) for other in list_plane_ids(home)}
+    states = (
+        *(read_plane(layout) for other, layout in layouts.items() if other != plane_id),
+        *(read_plane(layout.drill) for layout in layouts.values()),
+    )
     return frozenset(
         port for state in states if state for port in (state.ports.api, state.ports.etcd, state.ports.etcd_peer)
     )

@@ -99,6 +99,8 @@ class Journal:
     steps_total: int
     state: OperationState
     message: str = ""
+    drills: bool = False
+    """It is a change that drills its snapshot: decided when it begins, because it adds steps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +147,8 @@ class ObservedPlane:
     """Digest of the AuthenticationConfiguration that the API server works by; empty: it trusts no issuer."""
     drift: tuple[str, ...] = ()
     """What of the plane's files was changed behind our back, one sentence each."""
+    drill_left: bool = False
+    """The throw-away plane of a drill is there, and nobody works on it."""
 
     @property
     def endpoint(self) -> str:

@@ -32,6 +32,8 @@ class Work:
     processes: Processes
     keeps_authentication: bool = False
     """True: whoever asks knows nothing of how people shall log in, and the plane keeps what it has."""
+    drills: bool = False
+    """True: a change drills its snapshot before anything moves."""
 
     def state(self) -> PlaneState:
         """Read what the plane is now."""

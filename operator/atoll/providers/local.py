@@ -8,11 +8,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from atoll.errors import AtollError, Conflict, VersionUnavailable
 from atoll.fleet.authentication import render_authentication
+from atoll.fleet.values import Version
+from atoll.kube.deprecated import DeprecatedApi, build_gone, is_taken_away, parse_labels
+from atoll.planes.audit_use import Use, read_uses
 from atoll.planes.binaries import find_all_programs
+from atoll.planes.layout import build_layout
 from atoll.planes.operations import begin_journal
 from atoll.planes.planes import Planes
 from atoll.planes.values import Journal, ObservedPlane, PlaneSpec, Role, Wanted
@@ -33,7 +39,9 @@ CONCURRENT_OPERATIONS: Final = 2
 """Starting a plane keeps a core busy; more at a time would only make each slower."""
 
 NEEDED_DISK_BYTES: Final = 1_000_000_000
-"""Data, its snapshot, the unpacked snapshot, logs."""
+"""Data, its snapshot, the unpacked snapshot, logs; of a cluster that has no data yet."""
+SPARE_DISK_BYTES: Final = 200 * 1024 * 1024
+"""For logs, and for what is written while a change runs."""
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +62,7 @@ class LocalProvider:
 
     def info(self) -> ProviderInfo:
         """Say what this provider can do."""
-        return ProviderInfo(name="local", has_nodes=False, can_revert=True)
+        return ProviderInfo(name="local", has_nodes=False, can_revert=True, can_drill=True)
 
     async def versions(self) -> tuple[str, ...]:
         """List the versions whose binaries can be had now."""
@@ -75,7 +83,8 @@ class LocalProvider:
             *await self._check_binaries(target),
             *(check_hop(served, target) if operation.type is OperationType.CHANGE else ()),
             *(check_revert(observed, target) if operation.type is OperationType.REVERT else ()),
-            *self._check_disk(),
+            *(await self._check_use(observed, served, target) if operation.type is OperationType.CHANGE else ()),
+            *await self._check_disk(wanted.ref.id, operation.type),
         )
 
     async def observe(self, ref: ClusterRef) -> ObservedCluster:
@@ -97,7 +106,8 @@ class LocalProvider:
                 f"operation {running.id} ({running.type}) of {wanted.ref.name} has not finished: wait for it"
             )
         spec = build_plane_spec(wanted, audit_log=self._audit_log)
-        run = self._run(plane_id, spec, operation, keeps=wanted.authentication is None)
+        keeps, drills = wanted.authentication is None, wanted.drill_before_change
+        run = self._run(plane_id, spec, operation, keeps=keeps, drills=drills)
         task = asyncio.create_task(run, name=f"{operation.type} {plane_id}")
         self._tasks[plane_id] = (operation, task)
 
@@ -117,10 +127,10 @@ class LocalProvider:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _run(self, plane_id: str, spec: PlaneSpec, operation: Operation, *, keeps: bool) -> None:
+    async def _run(self, plane_id: str, spec: PlaneSpec, operation: Operation, *, keeps: bool, drills: bool) -> None:
         try:
             async with self._slots:
-                await self._planes.run_operation(plane_id, spec, operation, keeps_authentication=keeps)
+                await self._planes.run_operation(plane_id, spec, operation, keeps_authentication=keeps, drills=drills)
         except (AtollError, OSError) as error:
             # The journal has it; whoever observes will see it.
             logger.warning("%s of plane %s stopped: %s", operation.type, plane_id, error)
@@ -148,15 +158,68 @@ class LocalProvider:
             return (Finding(reason=VersionUnavailable.reason, message=str(error), field="spec.version"),)
         return ()
 
-    def _check_disk(self) -> tuple[Finding, ...]:
+    async def _check_use(self, observed: ObservedPlane, served: str, target: str) -> tuple[Finding, ...]:
+        """Tell who uses APIs that the target has no more, where an audit log is kept."""
+        if observed.state is None or not observed.state.spec.audit_log or parse_minor(served) == parse_minor(target):
+            return ()
+        log = build_layout(self._planes.home, observed.id).audit_log
+        return judge_uses(await asyncio.to_thread(read_uses, log), served, target)
+
+    async def _check_disk(self, plane_id: str, kind: OperationType) -> tuple[Finding, ...]:
         existing = next(path for path in (self._planes.home, *self._planes.home.parents) if path.exists())
+        needed, why = NEEDED_DISK_BYTES, ""
+        if kind in {OperationType.CHANGE, OperationType.DRILL}:
+            data = await asyncio.to_thread(measure_folder, build_layout(self._planes.home, plane_id).etcd)
+            needed = 2 * data + SPARE_DISK_BYTES
+            why = (
+                f" (etcd's data of {_megabytes(data)} MB once more as a snapshot and once as a copy, and some to spare)"
+            )
         free = shutil.disk_usage(existing).free
-        if free >= NEEDED_DISK_BYTES:
+        if free >= needed:
             return ()
         message = (
-            f"{free // 1_000_000} MB are free below {self._planes.home}: {NEEDED_DISK_BYTES // 1_000_000} are needed"
+            f"{_megabytes(free)} MB are free below {self._planes.home}: {_megabytes(needed)} are needed{why}; "
+            "free some, or stop Atoll and move its folder to a larger disk"
         )
         return (Finding(reason="DiskFull", message=message),)
+
+
+def judge_uses(uses: Sequence[Use], served: str, target: str) -> tuple[Finding, ...]:
+    """Say which APIs that the target has no more are in use, and by whom.
+
+    What Kubernetes' own controllers use is left out, and what the served version has not had any more: the log is older
+    than the version.
+    """
+    try:
+        old, new = Version.parse(served), Version.parse(target)
+    except ValueError:
+        return ()
+    callers: dict[DeprecatedApi, list[str]] = {}
+    for use in uses:
+        api = parse_labels(
+            {"group": use.group, "version": use.version, "resource": use.resource, "removed_release": use.removed}
+        )
+        if api is None or use.is_own or api.removed <= Version(old.major, old.minor):
+            continue
+        if is_taken_away(api.removed, served=old, target=new):
+            callers.setdefault(api, []).append(use.describe())
+    ordered = sorted(callers.items(), key=lambda item: (item[0].removed, item[0].field))
+    return tuple(build_gone(api, who, target=new) for api, who in ordered)
+
+
+def measure_folder(folder: Path) -> int:
+    """Return how many bytes the files of a folder have; what goes away meanwhile counts nothing."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.lstat().st_size if path.is_file() else 0
+        except OSError:
+            continue
+    return total
+
+
+def _megabytes(amount: int) -> int:
+    return amount // 1_000_000
 
 
 def build_plane_spec(wanted: WantedCluster, *, audit_log: bool) -> PlaneSpec:
@@ -224,8 +287,10 @@ def summarise_plane(plane: ObservedPlane, running: Operation | None) -> Observed
 
 def describe_missing(plane: ObservedPlane, operation: OperationProgress | None) -> str:
     """Say which processes are dead; slow ones are not, and during an operation some are down on purpose."""
-    if not plane.missing or (operation is not None and operation.is_open):
+    if operation is not None and operation.is_open:
         return ""
+    if not plane.missing:
+        return "a drill has left its throw-away plane behind: a repair removes it" if plane.drill_left else ""
     names = ", ".join(role.value for role in Role if role in plane.missing)
     verb = "is" if len(plane.missing) == 1 else "are"
     stopped = plane.state is not None and plane.state.wanted is Wanted.STOPPED

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from atoll.fleet.decisions import NewRollout
-from atoll.fleet.names import API_VERSION, MANAGED_LABELS, REQUESTED_BY, SET_LABEL
+from atoll.fleet.names import API_VERSION, MANAGED_LABELS, SET_LABEL
 from atoll.fleet.spec import ClusterSet
 
 
@@ -31,7 +31,7 @@ def build_rollout(new: NewRollout, cluster_set: ClusterSet) -> dict[str, Any]:
         "spec": {
             "setName": new.set_name,
             "target": {"version": str(new.target_version), "revision": new.target_revision, "retry": new.retry},
-            "requestedBy": cluster_set.meta.annotations.get(REQUESTED_BY, ""),
+            "requestedBy": new.requested_by,
             "action": "Run",
             "waves": [
                 {

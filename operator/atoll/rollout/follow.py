@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
 from atoll.fleet import reasons
-from atoll.fleet.decisions import Problem, RevertChild, RolloutDecision, RolloutProgress, RolloutRow
+from atoll.fleet.decisions import InspectChild, Problem, RevertChild, RolloutDecision, RolloutProgress, RolloutRow
 from atoll.fleet.observed import Rollout
 from atoll.fleet.snapshot import Fleet
 from atoll.fleet.spec import ClusterSet
 
-from .forecast import forecast_seconds
+from .estimates import Estimates
+from .grading import forecast_rollout, forecast_rows, grade_rollout
 from .limits import Books
-from .restrictions import find_restriction, list_closed_gates
+from .restrictions import find_restriction
 from .revert import plan_revert
 from .rows import MOVING, Course, Verdict, judge_row, shorten
 from .walk import Walk, walk_waves
@@ -35,6 +37,7 @@ def follow_rollout(
         hosted=books.hosted,
         noncompliant=books.noncompliant,
         now=now,
+        estimates=Estimates.learn(fleet.children_of(cluster_set.meta.name)),
     )
     verdicts = [judge_row(course, wave.name, name) for wave in rollout.waves for name in wave.clusters]
     _correct_books(books, cluster_set, verdicts)
@@ -48,7 +51,9 @@ def follow_rollout(
     walk = walk_waves(course, verdicts, books, state=state, hold=hold.message if hold is not None else "")
     if state in {"Running", "Paused"} and all(wave.state == "Done" for wave in walk.waves):
         state = "Done"
-    rows = tuple(_say_hold(verdict.row, hold) if state == "Running" else verdict.row for verdict in walk.verdicts)
+    verdicts = list(forecast_rows(walk.verdicts))
+    rows = tuple(_say_hold(verdict.row, hold) if state == "Running" else verdict.row for verdict in verdicts)
+    forecast = forecast_rollout(course, walk) if state in {"Running", "Paused"} else None
     progress = RolloutProgress(
         name=course.name,
         set_name=cluster_set.meta.name,
@@ -56,17 +61,34 @@ def follow_rollout(
         waves=walk.waves,
         rows=rows,
         message=_describe(course, state, rows, walk, hold, reverting=bool(reverts)),
-        forecast_seconds=_forecast(course, state, walk, rows),
+        forecast=forecast,
+        grade=grade_rollout(course, forecast),
     )
     problems = _list_problems(course, progress, walk, hold)
+    working = state == "Running" and hold is None
     wakes = [verdict.wake for verdict in walk.verdicts if verdict.wake is not None]
     wakes += [time for time in (walk.wake,) if time is not None]
     return RolloutDecision(
         progress=(progress,),
         advances=walk.advances,
         reverts=reverts,
+        inspections=_list_inspections(course, walk) if working else (),
+        questions=walk.questions if working else (),
         problems=problems,
         wake=min(wakes, default=None),
+    )
+
+
+def _list_inspections(course: Course, walk: Walk) -> tuple[InspectChild, ...]:
+    return tuple(
+        InspectChild(
+            child=verdict.child.name,
+            version=verdict.inspect,
+            rollout=course.name,
+            reason=f"rollout {course.name}: what is in the way of changing {verdict.row.cluster} to {verdict.inspect}",
+        )
+        for verdict in walk.verdicts
+        if verdict.inspect is not None and verdict.child is not None
     )
 
 
@@ -119,9 +141,9 @@ def _find_refusal(cluster_set: ClusterSet, verdicts: Sequence[Verdict]) -> Probl
 
 
 def _say_hold(row: RolloutRow, hold: Problem | None) -> RolloutRow:
-    if hold is None or row.state not in {"Pending", "Held"}:
+    if hold is None or row.state not in {"Pending", "Held", "Preflight"}:
         return row
-    return RolloutRow(cluster=row.cluster, wave=row.wave, state="Held", message=hold.message)
+    return replace(row, state="Held", message=hold.message)
 
 
 def _describe(
@@ -167,14 +189,6 @@ def _remedy(course: Course) -> str:
     return f"Mend it and raise spec.upgrade.retry of ClusterSet {name} to {retry}, or change the target"
 
 
-def _forecast(course: Course, state: str, walk: Walk, rows: Sequence[RolloutRow]) -> int | None:
-    if state not in {"Running", "Paused"}:
-        return None
-    children = {v.row.cluster: v.child for v in walk.verdicts if v.child is not None}
-    set_limit = course.cluster_set.upgrade.max_concurrent.of(len(course.cluster_set.members), least=1)
-    return forecast_seconds(tuple(zip(course.rollout.waves, walk.waves, strict=True)), rows, children, set_limit)
-
-
 def _list_problems(course: Course, progress: RolloutProgress, walk: Walk, hold: Problem | None) -> tuple[Problem, ...]:
     name = course.cluster_set.meta.name
     if progress.state in {"Halted", "Reverted", "Aborted"}:
@@ -187,10 +201,10 @@ def _list_problems(course: Course, progress: RolloutProgress, walk: Walk, hold: 
         Problem(
             kind="ClusterSet",
             name=name,
-            path=f"spec.upgrade.waves[{wave.name}].gates",
-            reason=reasons.NOT_IMPLEMENTED,
-            message=str(status.gates[0]["message"]),
+            path="spec.upgrade.windows",
+            reason=reasons.WINDOW_TOO_SHORT,
+            message=f"{verdict.row.cluster}: {verdict.stuck}",
         )
-        for wave, status in zip(course.rollout.waves, walk.waves, strict=True)
-        if status.state == "Held" and status.gates and list_closed_gates(course.cluster_set, wave)
+        for verdict in walk.verdicts
+        if verdict.stuck
     )

@@ -68,7 +68,8 @@ def open_books(fleet: Fleet) -> Books:
     for child in fleet.children:
         if not child.done_revision:
             continue
-        if child.revision != child.done_revision or child.operation is not None:
+        drilled = child.operation is not None and child.operation.type is OperationType.DRILL
+        if child.revision != child.done_revision or (child.operation is not None and not drilled):
             books.unavailable.add(child.name)
         if _is_moving(fleet, child):
             books.moving.setdefault(child.set_name, set()).add(child.name)

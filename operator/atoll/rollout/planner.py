@@ -11,6 +11,7 @@ from datetime import datetime
 
 from atoll.fleet import reasons
 from atoll.fleet.decisions import NewRollout, Problem, RolloutDecision, RolloutProgress
+from atoll.fleet.names import REQUESTED_BY
 from atoll.fleet.observed import ChildCluster, Rollout
 from atoll.fleet.snapshot import Fleet
 from atoll.fleet.spec import ClusterSet, Member
@@ -20,7 +21,7 @@ from .health import served_version
 from .hops import HopRefusal, plan_hops
 from .limits import Books, open_books
 from .restrictions import find_missing_regimes
-from .revisions import final_revision, member_revision, set_revision
+from .revisions import Revisions, final_revision, set_revision
 from .rows import has_arrived, is_watched_only
 from .stored import BLOCKING, UNFINISHED, next_number, read_stored, rollout_number
 from .waves import freeze_waves
@@ -93,6 +94,7 @@ def _begin(
     """Begin a rollout if members are outdated and there is a way for each of them."""
     if cluster_set.paused is not None and cluster_set.paused.holds(now):
         return RolloutDecision()
+    revisions = Revisions(cluster_set, fleet.regimes)
     outdated: list[tuple[Member, ChildCluster]] = []
     creating: list[str] = []
     present: list[str] = []
@@ -104,7 +106,7 @@ def _begin(
             creating.append(member.name)
             continue
         present.append(member.name)
-        if _is_outdated(fleet, cluster_set, member, child, target, last):
+        if _is_outdated(fleet, cluster_set, member, child, revisions.of(member), target, last):
             outdated.append((member, child))
     if not outdated:
         return RolloutDecision()
@@ -124,7 +126,8 @@ def _begin(
                 target_version=cluster_set.version,
                 target_revision=target,
                 retry=cluster_set.upgrade.retry,
-                waves=freeze_waves(cluster_set, frozen),
+                waves=freeze_waves(cluster_set, frozen, fleet.regimes),
+                requested_by=_find_requester(cluster_set),
                 reason=f"{len(names)} of {len(cluster_set.members)} members have not reached {cluster_set.version} "
                 f"({target}{again}){left_out}",
             ),
@@ -132,10 +135,25 @@ def _begin(
     )
 
 
+def _find_requester(cluster_set: ClusterSet) -> str:
+    """Return who asked for a change; empty: nobody knows.
+
+    The annotation tells who wrote the set last. Where that spec has been seen before, something else has changed since,
+    a Regime perhaps, and its author is no party to the change.
+    """
+    seen = cluster_set.status.get("observedGeneration", -1)
+    return "" if seen == cluster_set.meta.generation else cluster_set.meta.annotations.get(REQUESTED_BY, "")
+
+
 def _is_outdated(
-    fleet: Fleet, cluster_set: ClusterSet, member: Member, child: ChildCluster, target: str, last: Rollout | None
+    fleet: Fleet,
+    cluster_set: ClusterSet,
+    member: Member,
+    child: ChildCluster,
+    wanted: str,
+    target: str,
+    last: Rollout | None,
 ) -> bool:
-    wanted = member_revision(cluster_set, member, fleet.regimes)
     if has_arrived(child, wanted, cluster_set.version):
         return False
     if not _is_over(cluster_set, target, last):
@@ -206,6 +224,8 @@ def _merge(parts: Iterable[RolloutDecision]) -> RolloutDecision:
         progress=progress,
         advances=tuple(item for part in all_parts for item in part.advances),
         reverts=tuple(item for part in all_parts for item in part.reverts),
+        inspections=tuple(item for part in all_parts for item in part.inspections),
+        questions=tuple(item for part in all_parts for item in part.questions),
         problems=tuple(item for part in all_parts for item in part.problems),
         wake=min((part.wake for part in all_parts if part.wake is not None), default=None),
     )

@@ -1,14 +1,15 @@
-"""What this version of Atoll cannot obey yet. It holds instead of passing over it: nobody's rule is ever broken."""
+"""Rules about changes that cannot be obeyed as they stand: then nothing is begun, and nobody's rule is broken."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 
 from atoll.fleet import reasons
 from atoll.fleet.decisions import Problem
-from atoll.fleet.observed import RolloutWave
 from atoll.fleet.snapshot import Fleet
-from atoll.fleet.spec import ClusterSet
+from atoll.fleet.spec import ClusterSet, Window
+
+from .windows import check_window
 
 
 def find_missing_regimes(fleet: Fleet, cluster_set: ClusterSet) -> tuple[str, ...]:
@@ -17,46 +18,38 @@ def find_missing_regimes(fleet: Fleet, cluster_set: ClusterSet) -> tuple[str, ..
 
 
 def find_restriction(fleet: Fleet, cluster_set: ClusterSet) -> Problem | None:
-    """Return the first rule about changes that cannot be obeyed yet."""
-    if cluster_set.upgrade.windows:
-        return Problem(
-            kind="ClusterSet",
-            name=cluster_set.meta.name,
-            path="spec.upgrade.windows",
-            reason=reasons.NOT_IMPLEMENTED,
-            message="spec.upgrade.windows is not supported by this version of Atoll, so nothing is changed "
-            "at any time. Remove it to go on.",
-        )
-    for name in _attested(cluster_set):
-        regime = fleet.regime(name)
-        if regime is None:
-            continue
-        if any(regime.upgrade.values()):
-            return Problem(
-                kind="ClusterSet",
-                name=cluster_set.meta.name,
-                path="spec.regimes",
-                reason=reasons.NOT_IMPLEMENTED,
-                message=f"spec.upgrade of Regime {name} is not supported by this version of Atoll, so no cluster that "
-                "is attested for it is changed. Remove it from the Regime to go on.",
-            )
+    """Return the first rule about changes that cannot be obeyed, so that nothing is begun."""
+    for source, path, windows in _list_windows(fleet, cluster_set):
+        for window in windows:
+            wrong = check_window(window)
+            if wrong:
+                return _problem(
+                    cluster_set, path, reasons.INVALID_SPEC, f"{source}: {wrong}; nothing is changed until then"
+                )
+    info = fleet.providers.get(cluster_set.provider.kind)
+    if info is not None and not info.has_nodes:
+        for wave in cluster_set.upgrade.waves:
+            for gate in wave.gates:
+                if gate.kind == "job":
+                    path = f"spec.upgrade.waves[{wave.name}].gates[{gate.name}].job"
+                    message = (
+                        f"{path}: clusters of provider {cluster_set.provider.kind} have no nodes that a Job could run "
+                        "on, so the gate would never open. Remove it, or use a metric or an approval"
+                    )
+                    return _problem(cluster_set, path, reasons.INVALID_SPEC, message)
     return None
 
 
-def list_closed_gates(cluster_set: ClusterSet, wave: RolloutWave) -> tuple[Mapping[str, str], ...]:
-    """List a frozen wave's gates that stand in the spec still: all closed, because none can be judged yet."""
-    declared = next((item for item in cluster_set.upgrade.waves if item.name == wave.name), None)
-    kinds = {gate.name: gate.kind for gate in declared.gates} if declared is not None else {}
-    return tuple(
-        {
-            "name": name,
-            "state": "Closed",
-            "message": f"gate {name} ({kinds[name]}) is not supported by this version of Atoll; it stays closed. "
-            f"Remove it from spec.upgrade.waves[{wave.name}].gates to go on",
-        }
-        for name in wave.gates
-        if name in kinds
-    )
+def _list_windows(fleet: Fleet, cluster_set: ClusterSet) -> Iterator[tuple[str, str, tuple[Window, ...]]]:
+    yield "spec.upgrade.windows", "spec.upgrade.windows", cluster_set.upgrade.windows
+    for name in _attested(cluster_set):
+        regime = fleet.regime(name)
+        if regime is not None:
+            yield f"spec.upgrade.windows of Regime {name}", "spec.regimes", regime.upgrade.windows
+
+
+def _problem(cluster_set: ClusterSet, path: str, reason: str, message: str) -> Problem:
+    return Problem(kind="ClusterSet", name=cluster_set.meta.name, path=path, reason=reason, message=message)
 
 
 def _attested(cluster_set: ClusterSet) -> tuple[str, ...]:

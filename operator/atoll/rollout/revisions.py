@@ -32,16 +32,33 @@ def set_revision(cluster_set: ClusterSet, regimes: Iterable[Regime]) -> str:
 
 def member_revision(cluster_set: ClusterSet, member: Member, regimes: Iterable[Regime]) -> str:
     """Return the revision that one member shall have: its set's, and what it says for itself."""
-    known = tuple(regimes)
-    own = _drop_empty(
-        {
-            "settings": thaw(member.settings),
-            "capabilities": sorted(set(member.capabilities)),
-            "regimes": _regime_documents(set(member.regimes) - set(cluster_set.regimes), known),
-        }
-    )
-    document = _set_document(cluster_set, known)
-    return _digest({**document, "member": own} if own else document)
+    return Revisions(cluster_set, regimes).of(member)
+
+
+class Revisions:
+    """The revisions of one set's members; what they have in common is worked out once."""
+
+    __slots__ = ("_common", "_document", "_own_regimes", "_regimes")
+
+    def __init__(self, cluster_set: ClusterSet, regimes: Iterable[Regime]) -> None:
+        self._regimes = tuple(regimes)
+        self._own_regimes = frozenset(cluster_set.regimes)
+        self._document = _set_document(cluster_set, self._regimes)
+        self._common = _digest(self._document)
+
+    def of(self, member: Member) -> str:
+        """Return the revision that a member shall have."""
+        regimes = set(member.regimes) - self._own_regimes
+        if not (member.settings or member.capabilities or regimes):
+            return self._common
+        own = _drop_empty(
+            {
+                "settings": thaw(member.settings),
+                "capabilities": sorted(set(member.capabilities)),
+                "regimes": _regime_documents(regimes, self._regimes),
+            }
+        )
+        return _digest({**self._document, "member": own}) if own else self._common
 
 
 def hop_revision(revision: str, version: Version) -> str:

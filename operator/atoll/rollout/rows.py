@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
@@ -20,16 +20,18 @@ from atoll.fleet.snapshot import Fleet
 from atoll.fleet.spec import ClusterSet, Member
 from atoll.fleet.values import Version
 
+from .estimates import Estimate, Estimates
 from .health import (
     VERIFICATION_ATTEMPTS,
     explain_failed_checks,
-    find_freeze,
     find_illness,
     may_leave_failure,
     served_version,
 )
 from .hops import HopRefusal, plan_hops
-from .revisions import final_revision, hop_revision, is_return, member_revision, settled_revision
+from .inspections import Inspection, inspect_child
+from .revisions import Revisions, final_revision, hop_revision, is_return, settled_revision
+from .schedule import find_wait
 from .stored import Stored, read_stored
 
 FINISHED: Final = frozenset({"Done", "Failed", "Reverted", "Skipped"})
@@ -47,6 +49,8 @@ class Step:
     version: Version
     revision: str
     reason: str
+    hops: int = 1
+    """Versions to go through on the way from here, this one included; 0: its settings alone are changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +68,17 @@ class Verdict:
     illness: str = ""
     """Why a member that has arrived is not well now."""
     wake: datetime | None = None
+    stuck: str = ""
+    """Why it will never be told without a person."""
+    inspect: Version | None = None
+    """The version for which a look is wanted at what would be in the way."""
+    fresh: bool = False
+    """The look that found nothing in the way of `step` is not too old."""
+    estimate: Estimate | None = None
+    """How long its whole way will take; None: it is under way, or over."""
+    hops: int = 0
+    opens: datetime | None = None
+    """When its window opens, where it waits for one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,10 +93,14 @@ class Course:
     noncompliant: Mapping[str, str]
     """Why a ChildCluster is not to be touched now."""
     now: datetime
+    estimates: Estimates
+    """How long changes of this set's members take."""
     stored: Stored = field(init=False)
+    revisions: Revisions = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "stored", read_stored(self.rollout))
+        object.__setattr__(self, "revisions", Revisions(self.cluster_set, self.fleet.regimes))
 
     @property
     def name(self) -> str:
@@ -105,7 +124,7 @@ def judge_row(course: Course, wave: str, member_name: str) -> Verdict:
         return Verdict(row=_row(member_name, wave, "Skipped", "it has left the set"))
     if child is None:
         return Verdict(row=_row(member_name, wave, "Skipped", "it has no cluster; it joins by itself"))
-    wanted = member_revision(course.cluster_set, member, course.fleet.regimes)
+    wanted = course.revisions.of(member)
     verdict = _judge(course, wave, member, child, wanted)
     over = course.stored.wave(wave).state == "Done"
     if over and verdict.row.state not in FINISHED:
@@ -272,11 +291,11 @@ def _next_step(course: Course, child: ChildCluster, view: ChildView | None, want
     if not hops:
         kept = child.version if target.is_satisfied_by(child.version) else served
         version = target if target.patch is not None else kept
-        return Step(version=version, revision=wanted, reason=f"changes its settings at {version}")
+        return Step(version=version, revision=wanted, reason=f"changes its settings at {version}", hops=0)
     first = hops[0]
     revision = wanted if len(hops) == 1 else hop_revision(wanted, first)
     way = "" if len(hops) == 1 else f", hop 1 of {len(hops)} to {hops[-1]}"
-    return Step(version=first, revision=revision, reason=f"changes from {served} to {first}{way}")
+    return Step(version=first, revision=revision, reason=f"changes from {served} to {first}{way}", hops=len(hops))
 
 
 def is_target_served_by_owner(course: Course) -> bool:
@@ -286,21 +305,38 @@ def is_target_served_by_owner(course: Course) -> bool:
 
 
 def _judge_start(course: Course, member: Member, child: ChildCluster, pending: Verdict, step: Step) -> Verdict:
-    """Judge a child that could be told to move now: hold it when it is not well, or must not be touched."""
+    """Judge a child that could be told to move now: hold it when it is not well, or must not be touched yet."""
     view = course.view(child)
-    message = _find_hold(course, child, view, step)
-    wake = None
-    message = message or course.noncompliant.get(child.name, "")
-    if not message:
-        frozen = find_freeze(course.fleet, course.hosted.get(child.name, ()), course.now)
-        if frozen is not None:
-            message, wake = frozen
-    if message:
-        held = _row(member.name, pending.row.wave, "Held", message)
-        return Verdict(row=held, child=child, region=member.region, wake=wake, midway=_is_midway(course, child))
-    return Verdict(
-        row=pending.row, child=child, region=member.region, step=step, midway=_is_midway(course, child), wake=wake
+    judged = replace(
+        pending,
+        region=member.region,
+        midway=_is_midway(course, child),
+        estimate=course.estimates.of(child, step.hops),
+        hops=step.hops,
     )
+    message = _find_hold(course, child, view, step) or course.noncompliant.get(child.name, "")
+    if message:
+        return _hold(judged, message)
+    environments = course.hosted.get(child.name, ())
+    hop = course.estimates.of(child, min(step.hops, 1))
+    wait = find_wait(course.fleet, course.cluster_set, member, environments, course.now, hop)
+    if is_target_served_by_owner(course) or child.revision != child.done_revision:
+        # Nothing is changed there by us; or it has failed, and may be too ill to be asked what is in the way.
+        seen = Inspection(clear=True, fresh=True)
+    else:
+        seen = inspect_child(view, course.name, step.version, course.now)
+    judged = replace(judged, inspect=step.version if seen.wanted else None)
+    if wait is not None:
+        moment = min((time for time in (wait.until, seen.wake) if time is not None), default=None)
+        stuck = "" if wait.until is not None else wait.message
+        return replace(_hold(judged, wait.message), wake=moment, stuck=stuck, opens=wait.until)
+    if seen.finding:
+        return replace(_hold(judged, seen.finding), wake=seen.wake)
+    return replace(judged, step=step if seen.clear else None, fresh=seen.fresh)
+
+
+def _hold(verdict: Verdict, message: str) -> Verdict:
+    return replace(verdict, row=replace(verdict.row, state="Held", message=message))
 
 
 def _find_hold(course: Course, child: ChildCluster, view: ChildView | None, step: Step) -> str:

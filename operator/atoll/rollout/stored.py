@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from atoll.fleet.decisions import Forecast
 from atoll.fleet.observed import Rollout
 from atoll.fleet.spec import ClusterSet
 
@@ -19,12 +20,21 @@ BLOCKING: Final = frozenset({"Halted", "Aborted", "Reverted"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoredGate:
+    """One gate as it was last written down."""
+
+    state: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredWave:
     """One wave as it was last written down."""
 
     state: str = "Waiting"
     started_time: datetime | None = None
     soak_until: datetime | None = None
+    gates: Mapping[str, StoredGate] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +44,8 @@ class Stored:
     state: str = ""
     """Empty: nothing was written yet."""
     waves: Mapping[str, StoredWave] = field(default_factory=dict)
+    first_forecast: Forecast | None = None
+    """What was said when it began."""
     failed: Mapping[str, str] = field(default_factory=dict)
     """Messages of the rows that had failed, reverted ones too, by member."""
 
@@ -48,11 +60,18 @@ def read_stored(rollout: Rollout) -> Stored:
     prefix = f"{rollout.set_name}--"
     return Stored(
         state=str(status.get("state", "")),
+        first_forecast=_read_first(status.get("grade")),
         waves={
             str(wave.get("name", "")): StoredWave(
                 state=str(wave.get("state", "Waiting")),
                 started_time=_read_time(wave.get("startedTime")),
                 soak_until=_read_time(wave.get("soakUntil")),
+                gates={
+                    str(gate.get("name", "")): StoredGate(
+                        state=str(gate.get("state", "")), message=str(gate.get("message", ""))
+                    )
+                    for gate in wave.get("gates") or ()
+                },
             )
             for wave in status.get("waves") or ()
         },
@@ -77,6 +96,12 @@ def next_number(cluster_set: ClusterSet, rollouts: tuple[Rollout, ...]) -> int:
     names += [str(entry.get("rollout", "")) for entry in history]
     names.append(str(cluster_set.status.get("currentRollout", "")))
     return 1 + max(rollout_number(name, cluster_set.meta.name) for name in names)
+
+
+def _read_first(grade: Mapping[str, Any] | None) -> Forecast | None:
+    if not grade or "highSeconds" not in grade:
+        return None
+    return Forecast(seconds=grade.get("seconds", 0), low=grade.get("lowSeconds", 0), high=grade["highSeconds"])
 
 
 def _read_time(value: Any) -> datetime | None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from atoll.fleet.decisions import Advance, WaveStatus
+from atoll.fleet.gates import JobQuestion, MetricQuestion
 from atoll.fleet.observed import RolloutWave
 
-from .forecast import last_seconds
+from .gates import OPEN, judge_gates
 from .limits import Books, find_limit, find_regions
-from .restrictions import list_closed_gates
 from .rows import FINISHED, MOVING, Course, Verdict
 from .stored import StoredWave
+
+BUSY: Final = MOVING | {"Preflight"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +29,8 @@ class Walk:
     waits: str = ""
     """What the wave whose turn it is waits for."""
     wake: datetime | None = None
+    questions: tuple[MetricQuestion | JobQuestion, ...] = ()
+    """What gates have to ask outside."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +42,7 @@ class _Turn:
     advances: tuple[Advance, ...] = ()
     waits: str = ""
     wake: datetime | None = None
+    questions: tuple[MetricQuestion | JobQuestion, ...] = ()
 
 
 def walk_waves(course: Course, verdicts: Sequence[Verdict], books: Books, *, state: str, hold: str) -> Walk:
@@ -52,7 +58,13 @@ def walk_waves(course: Course, verdicts: Sequence[Verdict], books: Books, *, sta
         stored = course.stored.wave(wave.name)
         if stored.state == "Done":
             status = WaveStatus(
-                name=wave.name, state="Done", started_time=stored.started_time, soak_until=stored.soak_until
+                name=wave.name,
+                state="Done",
+                started_time=stored.started_time,
+                soak_until=stored.soak_until,
+                gates=tuple(
+                    {"name": name, "state": gate.state, "message": gate.message} for name, gate in stored.gates.items()
+                ),
             )
             turn = _Turn(status=status, verdicts=mine)
         elif not open_:
@@ -67,6 +79,7 @@ def walk_waves(course: Course, verdicts: Sequence[Verdict], books: Books, *, sta
         advances=tuple(advance for turn in turns for advance in turn.advances),
         waits=next((turn.waits for turn in turns if turn.waits), ""),
         wake=next((turn.wake for turn in turns if turn.wake), None),
+        questions=tuple(question for turn in turns for question in turn.questions),
     )
 
 
@@ -90,7 +103,7 @@ def _take_turn(
         if state in {"Running", "Paused"}:
             return _finish(course, wave, stored, verdicts, started)
         return _Turn(status=WaveStatus(name=wave.name, state="Held", started_time=started), verdicts=verdicts)
-    moving = [verdict for verdict in verdicts if verdict.row.state in MOVING]
+    moving = [verdict for verdict in verdicts if verdict.row.state in BUSY]
     status = WaveStatus(name=wave.name, state="Running" if moving else "Held", started_time=started)
     waits = _describe_moving(moving) if moving else _describe_waiting(verdicts)
     return _Turn(status=status, verdicts=verdicts, advances=advances, waits=waits)
@@ -108,18 +121,26 @@ def _finish(
     if wave.soak_seconds and any(verdict.row.state in {"Done", "Failed"} for verdict in verdicts):
         soak_until = stored.soak_until or _round_up(course.now + timedelta(seconds=wave.soak_seconds))
     ill = next((verdict for verdict in verdicts if verdict.illness), None)
-    gates = list_closed_gates(course.cluster_set, wave)
+    gates = judge_gates(course, wave, verdicts)
+    closed = next((gate for gate in gates if gate.state != OPEN), None)
 
     def turn(state: str, waits: str, wake: datetime | None = None) -> _Turn:
-        status = WaveStatus(name=wave.name, state=state, started_time=started, soak_until=soak_until, gates=gates)
-        return _Turn(status=status, verdicts=verdicts, waits=waits, wake=wake)
+        status = WaveStatus(
+            name=wave.name,
+            state=state,
+            started_time=started,
+            soak_until=soak_until,
+            gates=tuple({"name": gate.name, "state": gate.state, "message": gate.message} for gate in gates),
+        )
+        questions = tuple(question for gate in gates for question in gate.questions) if state != "Done" else ()
+        return _Turn(status=status, verdicts=verdicts, waits=waits, wake=wake, questions=questions)
 
     if soak_until is not None and course.now < soak_until:
-        return turn("Soaking", f"wave {wave.name} soaks until {soak_until:%H:%M:%S}", soak_until)
+        return turn("Soaking", f"wave {wave.name} soaks until {soak_until:%H:%M:%S} UTC", soak_until)
     if ill is not None:
         return turn("Held", f"wave {wave.name} is not over while {ill.row.cluster} is not well: {ill.illness}")
-    if gates:
-        return turn("Held", gates[0]["message"])
+    if closed is not None:
+        return turn("Held", closed.message)
     return turn("Done", "")
 
 
@@ -134,7 +155,9 @@ def _start(
     advances: list[Advance] = []
     told: dict[str, Verdict] = {}
     ready = [verdict for verdict in verdicts if verdict.step is not None]
-    for verdict in sorted(ready, key=lambda v: (not v.midway, -last_seconds(v.child), v.row.cluster)):
+    unseen = [v for v in verdicts if v.inspect is not None and v.step is None and v.row.state == "Pending"]
+    told.update({verdict.row.cluster: _look_first(verdict) for verdict in unseen})
+    for verdict in sorted(ready, key=lambda v: (not v.midway, -course.estimates.of(v.child).seconds, v.row.cluster)):
         child, step = verdict.child, verdict.step
         if child is None or step is None:
             continue
@@ -146,6 +169,11 @@ def _start(
         if limit:
             told[verdict.row.cluster] = replace(verdict, row=replace(verdict.row, message=limit))
             continue
+        if not verdict.fresh:
+            # It waited for its turn so long that nobody knows any more what is in the way. Its place is kept.
+            told[verdict.row.cluster] = _look_first(replace(verdict, step=None, inspect=step.version))
+            in_motion.add(child.name)
+            continue
         in_motion.add(child.name)
         books.take(course.cluster_set.meta.name, child.name)
         reason = f"rollout {course.name}, wave {wave.name}: {verdict.row.cluster} {step.reason}"
@@ -155,6 +183,11 @@ def _start(
         row = replace(verdict.row, state="Changing", message=step.reason)
         told[verdict.row.cluster] = replace(verdict, row=row, step=None)
     return tuple(told.get(verdict.row.cluster, verdict) for verdict in verdicts), tuple(advances)
+
+
+def _look_first(verdict: Verdict) -> Verdict:
+    message = "looking whether anything is in the way of its change"
+    return replace(verdict, row=replace(verdict.row, state="Preflight", message=message))
 
 
 def _describe_moving(moving: Sequence[Verdict]) -> str:

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from atoll.fleet.names import MEMBER_LABEL, SET_LABEL
 from atoll.fleet.observed import RolloutWave
-from atoll.fleet.spec import ClusterSet, Member
+from atoll.fleet.spec import ClusterSet, Member, Regime
 
+REGIME_PREFIX: Final = "regime-"
+"""Of the names of gates that Regimes add; the API keeps people from using it."""
 REST: Final = "rest"
 """Name of the last wave: whom no other wave selects, one by one."""
 
 
-def freeze_waves(cluster_set: ClusterSet, members: tuple[str, ...]) -> tuple[RolloutWave, ...]:
-    """Divide members into waves: each goes to the first that selects it, the others last. Empty waves are dropped."""
+def freeze_waves(
+    cluster_set: ClusterSet, members: tuple[str, ...], regimes: Iterable[Regime] = ()
+) -> tuple[RolloutWave, ...]:
+    """Divide members into waves: each goes to the first that selects it, the others last. Empty waves are dropped.
+
+    A wave soaks for as long as the strictest regime wants that one of its members is attested for, and has a gate
+    `regime-<name>` for each of them that wants approvals.
+    """
+    known = {regime.meta.name: regime for regime in regimes}
     left = sorted(name for name in set(members) if cluster_set.member(name) is not None)
     frozen: list[RolloutWave] = []
     for wave in cluster_set.upgrade.waves:
@@ -32,7 +42,20 @@ def freeze_waves(cluster_set: ClusterSet, members: tuple[str, ...]) -> tuple[Rol
             )
     if left:
         frozen.append(RolloutWave(name=_rest_name(cluster_set), clusters=tuple(left)))
-    return tuple(frozen)
+    return tuple(_add_regimes(cluster_set, wave, known) for wave in frozen)
+
+
+def _add_regimes(cluster_set: ClusterSet, wave: RolloutWave, known: Mapping[str, Regime]) -> RolloutWave:
+    attested = {*cluster_set.regimes}
+    for name in wave.clusters:
+        member = cluster_set.member(name)
+        attested |= set(member.regimes) if member is not None else set()
+    rules = {name: known[name].upgrade for name in sorted(attested) if name in known}
+    return replace(
+        wave,
+        soak_seconds=max([wave.soak_seconds, *(rule.min_soak_seconds for rule in rules.values())]),
+        gates=(*wave.gates, *(f"{REGIME_PREFIX}{name}" for name, rule in rules.items() if rule.approvals)),
+    )
 
 
 def build_selector_labels(cluster_set: ClusterSet, member: Member) -> Mapping[str, str]:

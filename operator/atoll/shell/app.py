@@ -24,11 +24,6 @@ from .probes import Probes
 
 log: Final = logging.getLogger("atoll.app")
 
-WATCHED: Final[tuple[Kind, ...]] = tuple(
-    kind
-    for kind in ATOLL_KINDS
-    if kind.kind in {"ClusterSet", "ChildCluster", "Environment", "Tenant", "Regime", "Rollout", "HostPool", "Host"}
-)
 SERVER_TIMEOUT: Final = 290
 CLIENT_TIMEOUT: Final = 310
 """Seconds; the client waits longer than the server, else every reconnect looks like a fault."""
@@ -129,7 +124,7 @@ class App:
 
         kopf.on.login(registry=registry)(self._log_in)
         kopf.on.cleanup(registry=registry)(clean_up)
-        for kind in WATCHED:
+        for kind in ATOLL_KINDS:
             kopf.on.event(kind.group, kind.version, kind.plural, registry=registry)(self._on_event)
         return registry
 
@@ -164,9 +159,9 @@ class App:
     async def _list_everything(self) -> None:
         """List all our kinds before the first decision: half a picture must never be decided on."""
         asked = self._context.clock.now()
-        found = await asyncio.gather(*(self._list_kind(kind) for kind in WATCHED))
+        found = await asyncio.gather(*(self._list_kind(kind) for kind in ATOLL_KINDS))
         changed: set[str] = set()
-        for kind, bodies in zip(WATCHED, found, strict=True):
+        for kind, bodies in zip(ATOLL_KINDS, found, strict=True):
             changed |= self._cache.replace_kind(kind.kind, bodies, asked)
         for fleet in sorted({*changed, *(self._cache.fleets() if not self._listed else ())}):
             self._wake(fleet)

@@ -150,6 +150,8 @@ class ChildWorker(Worker[ChildView]):
             borders=self._hands.borders,
             released=self._hands.released,
             findings=self._hands.findings,
+            preflight=self._hands.preflight,
+            jobs=self._hands.jobs,
         )
         if not _has_server(cluster):
             await self._disconnect()

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Final, assert_never
 
 from atoll.errors import IdentityMismatch, Refused, Retryable, Unreachable
 from atoll.fleet.borders import BorderRun
-from atoll.fleet.cluster import ClusterRef, Finding
+from atoll.fleet.cluster import ClusterRef, Finding, Operation, OperationType
+from atoll.fleet.gates import GateKey, GateReading
 from atoll.fleet.observed import CheckResult, Verification
 from atoll.fleet.plan import (
     ApplyMemberObject,
     ChildStep,
     DeleteMemberObject,
     ForgetCluster,
+    InspectMember,
     PublishKubeconfig,
+    RunGateJob,
     StartOperation,
     TryBorders,
     VerifyMember,
 )
-from atoll.fleet.values import thaw
+from atoll.fleet.preflight import PreflightRun
+from atoll.fleet.values import Version, thaw
 from atoll.kube.borders import run_borders
-from atoll.kube.kinds import KINDS, SECRET, Kind
+from atoll.kube.gate_job import run_gate_job
+from atoll.kube.kinds import CONFIG_MAP, KINDS, SECRET, Kind
 from atoll.kube.kubeconfigs import build_secret, read_secret, secret_name
 from atoll.kube.member import MemberClient
+from atoll.kube.preflight import run_preflight
 from atoll.kube.verify import run_checks
 from atoll.kube.verify_nodes import run_node_checks
 from atoll.ports import Body
@@ -44,6 +51,8 @@ class ChildHands:
         self.borders: BorderRun | None = None
         self.released = False
         self.findings: tuple[Finding, ...] = ()
+        self.preflight: PreflightRun | None = None
+        self.jobs: Mapping[GateKey, GateReading] = {}
 
     async def act(self, step: ChildStep, body: Body, member: MemberClient | None) -> None:
         """Carry out one step. `body`: the ChildCluster as it stands."""
@@ -68,6 +77,15 @@ class ChildHands:
                 self.borders = await run_borders(
                     client, step.borders, now=self._context.clock.now(), before=self.borders
                 )
+            case InspectMember():
+                self.preflight = await self._inspect(step, await self._pinned(body, member))
+            case RunGateJob():
+                question = step.question
+                client = await self._pinned(body, member)
+                manifests = await self._context.store.get(CONFIG_MAP, self._fleet, question.manifests)
+                now = self._context.clock.now()
+                reading = await run_gate_job(client, question.key, question.manifests, manifests, now)
+                self.jobs = {**self.jobs, question.key: reading}
             case _:
                 assert_never(step)
 
@@ -81,6 +99,25 @@ class ChildHands:
         if self.findings:
             raise Refused("; ".join(finding.message for finding in self.findings))
         await provider.start(step.wanted, step.operation)
+
+    async def _inspect(self, step: InspectMember, client: MemberClient) -> PreflightRun:
+        """Ask the provider, and the child itself, what would be in the way of a change."""
+        target = step.wanted.version
+        change = Operation(
+            id=f"inspect-{step.wanted.ref.id[:8]}",
+            type=OperationType.CHANGE,
+            to_version=target,
+            from_version=str(step.served),
+        )
+        return await run_preflight(
+            client,
+            served=step.served,
+            target=Version.parse(target),
+            rollout=step.rollout,
+            certificates_expire_time=step.certificates_expire_time,
+            now=self._context.clock.now(),
+            provider_findings=await self._context.providers[step.provider].preflight(step.wanted, change),
+        )
 
     async def _pinned(self, body: Body, member: MemberClient | None) -> MemberClient:
         """Return the client after asking once more who is there: nothing is written to a stranger."""

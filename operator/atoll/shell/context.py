@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
+from atoll.fleet.gates import GateReading, MetricQuestion
 from atoll.fleet.hosts import HostView
 from atoll.kube.events import EventRecorder
 from atoll.kube.member import MemberClient
@@ -22,6 +23,9 @@ FINALIZER_MANAGER: Final = "atoll-finalizer"
 
 
 Probe = Callable[[str, str, str], Awaitable[HostView]]
+
+
+AskMetric = Callable[[MetricQuestion, str], Awaitable[GateReading]]
 
 
 class SystemClock:
@@ -72,5 +76,7 @@ class Context:
     metrics: Metrics = field(default_factory=Metrics)
     foreign_blocks: tuple[str, ...] = ()
     """Address blocks of this machine, which no child may use."""
+    ask_metric: AskMetric | None = None
+    """Asks one question of a metric gate with a token; None: this operator asks nobody."""
     probe: Probe | None = None
     """Looks at one host, by fleet, pool and name; None: this operator reaches no hosts."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, TypeVar
@@ -19,6 +20,7 @@ from .cache import Cache
 from .child import ChildWorker
 from .context import Context
 from .covering import Covering
+from .gates import GateAsker
 from .gather import Gatherer
 from .host import HostWorker, is_leaving, tells_more
 from .hub_act import HubHands
@@ -43,6 +45,7 @@ class FleetWorker:
         self._gather = Gatherer(context, cache, name)
         self._hands = HubHands(context, cache, name)
         self._covers = Covering()
+        self._gates = GateAsker(context, name, self.wake)
         self._views: dict[str, ChildView] = {}
         self._host_views: dict[str, HostView] = {}
         self._host_workers: dict[str, HostWorker] = {}
@@ -68,6 +71,7 @@ class FleetWorker:
         """Stop deciding; what providers have begun goes on."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+        await self._gates.stop()
         await asyncio.gather(*(worker.stop() for worker in self._all_workers()))
 
     def _all_workers(self) -> tuple[ChildWorker | HostWorker, ...]:
@@ -97,10 +101,12 @@ class FleetWorker:
         now = self._context.clock.now()
         views = dict(self._views)
         fleet = await self._gather.build(views, dict(self._host_views), dict(self._busy_since))
+        fleet = replace(fleet, readings=self._gates.readings)
         self._covers.begin()
         decision = decide(fleet, now, covers=self._covers)
         plan = decision.plan
         self._note_busy(plan, now)
+        await self._gates.follow(plan.questions)
         wrote, failed = await self._act(plan)
         self._unfinished = set(plan.children)
         for name, worker in self._workers.items():

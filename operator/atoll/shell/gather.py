@@ -62,6 +62,7 @@ class Gatherer:
             tenants=tuple(map(_orphan, tenants)) if terminating else tuple(tenants),
             regimes=tuple(converted["Regime"]),
             rollouts=tuple(converted["Rollout"]),
+            approvals=tuple(converted["Approval"]),
             host_pools=tuple(converted["HostPool"]),
             hosts=tuple(converted["Host"]),
             invalid=tuple(invalid),

@@ -20,6 +20,7 @@ from atoll.fleet.values import thaw
 from atoll.kube.kinds import ATOLL_KINDS, Kind
 from atoll.ports import Body
 
+from .audit import append
 from .cache import Cache
 from .context import FIELD_MANAGER, FINALIZER_MANAGER, STATUS_MANAGER, Context
 
@@ -114,17 +115,28 @@ class HubHands:
 
     async def _write_status(self, step: WriteStatus) -> None:
         kind = BY_NAME[step.kind]
+        status = thaw(step.status)
+        if step.audit:
+            status["auditHead"] = await self._append_records(step, status.get("auditHead", ""))
         body = {
             "apiVersion": kind.api_version,
             "kind": kind.kind,
             "metadata": {"name": step.name, "namespace": self._fleet, "uid": step.uid},
-            "status": thaw(step.status),
+            "status": status,
         }
         self._keep(await self._context.store.apply(body, STATUS_MANAGER, subresource="status"))
         now = self._context.clock.now()
         self._cache.mark_written(self._fleet, step.kind, step.name, now)
         ready = find(step.status, "Ready")
         log.debug("%s/%s is %s (%s)", step.kind, step.name, ready.get("status"), ready.get("reason"))
+
+    async def _append_records(self, step: WriteStatus, head: str) -> str:
+        rollout = {
+            "apiVersion": BY_NAME[step.kind].api_version,
+            "kind": step.kind,
+            "metadata": {"name": step.name, "namespace": self._fleet, "uid": step.uid},
+        }
+        return await append(self._context.store, self._fleet, rollout, step.audit, head)
 
     async def _record(self, step: RecordEvent) -> None:
         kind = BY_NAME[step.kind]

@@ -15,6 +15,7 @@ from atoll.kube.kinds import NAMESPACE
 from atoll.kube.member import MemberClient
 from atoll.kube.store import Store
 from atoll.kube.transport import Transport
+from atoll.measure.prometheus import Prometheus
 from atoll.ports import Clock, Provider
 from atoll.providers.kubeadm.provider import KubeadmProvider
 
@@ -43,6 +44,7 @@ async def run_operator(
     store = Store(connection, transport=transport(connection))
     cache = Cache()
     machines = Machines(FleetSurroundings(store, cache, clock), clock)
+    prometheus = Prometheus(clock)
 
     def connect(kubeconfig: str) -> MemberClient:
         member = Connection.from_kubeconfig(kubeconfig, contexts=contexts)
@@ -62,6 +64,7 @@ async def run_operator(
             hub_uid=kube_system["metadata"]["uid"] if kube_system is not None else "",
             clock=clock,
             foreign_blocks=list_own_blocks(),
+            ask_metric=lambda question, token: prometheus.ask(question, token=token),
             probe=machines.probe,
         )
         stop = asyncio.Event()
@@ -70,5 +73,6 @@ async def run_operator(
             loop.add_signal_handler(number, stop.set)
         await App(context, Login(connection), cache).run(stop)
     finally:
+        await prometheus.close()
         await machines.close()
         await store.close()

@@ -320,7 +320,7 @@ def test_the_regime_of_the_design() -> None:
         isolation=spec.Isolation.CLUSTER,
         pod_security="restricted",
         max_minors_behind=2,
-        upgrade={"minSoakSeconds": 3600, "approvals": 2},
+        upgrade=spec.RegimeUpgrade(min_soak_seconds=3600, approvals=2),
         labels={"compliance": "pci"},
     )
 

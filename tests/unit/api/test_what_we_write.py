@@ -22,6 +22,8 @@ from atoll.decision.status.tenancy import summarise_environment, summarise_regim
 from atoll.fleet import spec
 from atoll.fleet.cluster import ObservedCluster, OperationType, Presence, ProviderInfo
 from atoll.fleet.decisions import (
+    Forecast,
+    Grade,
     NewRollout,
     Placement,
     Problem,
@@ -128,9 +130,19 @@ PROGRESS = RolloutProgress(
             gates=({"name": "sign-off", "state": "Closed", "message": "waits for 1 of sre"},),
         ),
     ),
-    rows=(RolloutRow(cluster="dev", wave="canary", state="Changing", message="3/7"),),
+    rows=(
+        RolloutRow(cluster="dev", wave="canary", state="Changing", message="3/7"),
+        RolloutRow(
+            cluster="prod",
+            wave="rest",
+            state="Pending",
+            hops=2,
+            forecast=Forecast(seconds=40, low=30, high=60),
+        ),
+    ),
     message="wave canary soaks",
-    forecast_seconds=90,
+    forecast=Forecast(seconds=90, low=60, high=130),
+    grade=Grade(first=Forecast(seconds=95, low=70, high=140), changes=2, within=1),
 )
 ROLLOUT = Rollout(
     meta=spec.Meta(name="apps-1", namespace="fleet"), set_name="apps", target_version=NEW, target_revision="a1"

@@ -34,7 +34,7 @@ def test_help_imports_no_verb_and_nothing_heavy():
     }
 
 
-@pytest.mark.parametrize("verb", ["plan", "tree", "why", "kubeconfig"])
+@pytest.mark.parametrize("verb", ["plan", "tree", "why", "kubeconfig", "watch", "approve", "abort", "retry"])
 def test_the_help_of_a_verb_imports_nothing_heavy(verb):
     loaded = run_python(
         "import sys\n"

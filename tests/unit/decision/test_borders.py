@@ -26,6 +26,7 @@ from atoll.decision.tenancy import Tenancy
 from atoll.fleet.borders import BorderCell, BorderPlan, BorderRun, BorderSide, sum_up
 from atoll.fleet.cluster import OperationType
 from atoll.fleet.conditions import find
+from atoll.fleet.decisions import RolloutDecision
 from atoll.fleet.observed import ChildCluster, ChildView, MemberView, OperationStatus, Verification
 from atoll.fleet.plan import TryBorders
 from atoll.fleet.snapshot import Fleet
@@ -219,7 +220,9 @@ class TestWhenTheyAreTried:
             providers={"local": LOCAL},
             views={CHILD.name: view},
         )
-        planned = plan_child_steps(fleet, Tenancy(placements=(), interiors={}), {CHILD.name: work}, now)
+        planned = plan_child_steps(
+            fleet, Tenancy(placements=(), interiors={}), {CHILD.name: work}, RolloutDecision(), now
+        )
         steps = [step for step in planned.get(CHILD.name, ()) if isinstance(step, TryBorders)]
         return steps, list_wakes(fleet, {CHILD.name: work})
 

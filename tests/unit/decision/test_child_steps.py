@@ -13,6 +13,7 @@ from atoll.decision.status.child import ChildFacts, summarise_child
 from atoll.decision.tenancy import Tenancy
 from atoll.fleet.cluster import OperationType
 from atoll.fleet.conditions import find
+from atoll.fleet.decisions import RolloutDecision
 from atoll.fleet.observed import CheckResult, ChildCluster, ChildView, OperationStatus, Verification
 from atoll.fleet.plan import ForgetCluster, VerifyMember
 from atoll.fleet.snapshot import Fleet
@@ -43,7 +44,7 @@ def decide(
     )
     works = {child.name: work or Work()}
     steps = plan_child_steps(
-        fleet, Tenancy(placements=(), interiors={}), works, START + timedelta(seconds=seconds)
+        fleet, Tenancy(placements=(), interiors={}), works, RolloutDecision(), START + timedelta(seconds=seconds)
     ).get(child.name, ())
     begun = [step.attempt for step in steps if isinstance(step, VerifyMember)]
     return begun, [int((moment - START).total_seconds()) for moment in list_wakes(fleet, works)]
@@ -113,6 +114,6 @@ def test_an_abandoned_cluster_need_not_be_told_that_it_is_let_go(annotations: di
         views={going.name: healthy_view("v1.35.8")},
     )
     works = {going.name: Work()}
-    (step,) = plan_child_steps(fleet, Tenancy(placements=(), interiors={}), works, START)[going.name]
+    (step,) = plan_child_steps(fleet, Tenancy(placements=(), interiors={}), works, RolloutDecision(), START)[going.name]
     assert isinstance(step, ForgetCluster)
     assert step.abandoned is bool(annotations)

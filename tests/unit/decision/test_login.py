@@ -15,6 +15,7 @@ from atoll.decision.tenancy import Tenancy
 from atoll.decision.works import plan_works
 from atoll.fleet.authentication import OWN_ISSUER, digest_authentication
 from atoll.fleet.cluster import OperationType, ProviderInfo
+from atoll.fleet.decisions import RolloutDecision
 from atoll.fleet.hosts import HostDecision
 from atoll.fleet.observed import ChildCluster
 from atoll.fleet.plan import StartOperation, VerifyMember
@@ -46,7 +47,9 @@ def fleet_of(child: ChildCluster, seen: str | None, owner: Any = ASKING) -> Flee
 def decide(fleet: Fleet) -> tuple[Any, list[Any]]:
     tenancy = Tenancy(placements=(), interiors={})
     works = plan_works(fleet, tenancy, HostDecision(), START)
-    return works["s--dev"], [*plan_child_steps(fleet, tenancy, works, START + timedelta(seconds=1)).get("s--dev", ())]
+    return works["s--dev"], [
+        *plan_child_steps(fleet, tenancy, works, RolloutDecision(), START + timedelta(seconds=1)).get("s--dev", ())
+    ]
 
 
 def test_a_child_keeps_what_it_has_until_its_rollout_tells_it() -> None:

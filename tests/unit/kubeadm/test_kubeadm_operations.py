@@ -557,9 +557,12 @@ def test_what_stands_in_the_way_is_found_before_anything_moves(world: World) -> 
         assert await reasons(wanted(world, OLD, configRef={"name": "none"})) == [("Refused", "")]
         back = Operation(id="revert-1", type=OperationType.REVERT, to_version=OLD)
         assert await reasons(wanted(world, OLD), back) == [("Refused", "spec.version")]
+        drill = Operation(id="drill-1", type=OperationType.DRILL, to_version=OLD)
+        assert await reasons(wanted(world, OLD), drill) == [("Refused", "")]
         assert world.ran == []
-        with pytest.raises(Refused):
-            await provider.start(wanted(world, OLD), back)
+        for refused in (back, drill):
+            with pytest.raises(Refused):
+                await provider.start(wanted(world, OLD), refused)
         with pytest.raises(Refused):
             await provider.kubeconfig(wanted(world, OLD).ref)
 

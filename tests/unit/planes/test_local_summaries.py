@@ -74,6 +74,16 @@ def test_a_stopped_plane_says_that_it_was_stopped() -> None:
     assert "stopped by request" in summarise_plane(stopped, None).needs_repair
 
 
+def test_what_a_drill_has_left_is_repaired_unless_the_drill_itself_goes_on() -> None:
+    left = replace(PLANE, drill_left=True)
+    assert summarise_plane(left, None).needs_repair == (
+        "a drill has left its throw-away plane behind: a repair removes it"
+    )
+    drill = begin_journal(Operation(id="d", type=OperationType.DRILL, to_version="v1.35.8"))
+    assert summarise_plane(replace(left, journal=drill), None).needs_repair == ""
+    assert summarise_plane(replace(left, missing=(Role.ETCD,)), None).needs_repair.startswith("etcd is not running")
+
+
 def test_during_an_operation_nothing_is_to_be_repaired() -> None:
     assert summarise_plane(replace(PLANE, missing=(Role.ETCD,), journal=RUNNING), CHANGE).needs_repair == ""
 

@@ -9,7 +9,7 @@ from atoll.fleet.values import Selector, Share, Version, freeze
 from atoll.rollout.revisions import member_revision
 
 START = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
-LOCAL = ProviderInfo(name="local", has_nodes=False, can_revert=True)
+LOCAL = ProviderInfo(name="local", has_nodes=False, can_revert=True, can_drill=True)
 AVAILABLE = tuple(Version.parse(text) for text in ("v1.34.9", "v1.35.7", "v1.35.8", "v1.36.4", "v1.36.5", "v1.37.1"))
 
 

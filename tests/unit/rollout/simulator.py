@@ -9,8 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from atoll.fleet.cluster import OperationType
+from atoll.decision.status.rollout import summarise_rollout
+from atoll.fleet.cluster import Finding, OperationType
+from atoll.fleet.gates import Approval, GateKey, GateReading
 from atoll.fleet.observed import CheckResult, OperationStatus, Rollout, Verification
+from atoll.fleet.preflight import PreflightRun
 from atoll.fleet.snapshot import Fleet
 from atoll.fleet.values import Version, freeze
 from atoll.rollout.planner import plan_rollouts
@@ -29,6 +32,8 @@ class Nature:
     """Versions whose change fails."""
     unproven: set[str] = field(default_factory=set)
     """Versions at which verification fails."""
+    blocked: set[str] = field(default_factory=set)
+    """Versions for which something is in the way."""
 
 
 @dataclass
@@ -46,6 +51,11 @@ class Simulator:
     attempts: dict[str, tuple[str, str, int, datetime]] = field(default_factory=dict)
     points: dict[str, tuple[Version, datetime]] = field(default_factory=dict)
     told: dict[str, str] = field(default_factory=dict)
+    looks: dict[str, PreflightRun] = field(default_factory=dict)
+    readings: dict[tuple[str, str], tuple[bool, str]] = field(default_factory=dict)
+    """What a metric gate would say now, by (wave, gate): open, and its words. Missing: nobody answers."""
+    answers: dict[GateKey, GateReading] = field(default_factory=dict)
+    asking: tuple = ()
 
     def nature(self, child: str) -> Nature:
         return self.natures.setdefault(child, Nature())
@@ -102,14 +112,15 @@ class Simulator:
                 verification=verification,
                 revert_point=revert_point(*point) if point is not None else None,
             )
+            view = replace(view, preflight=self.looks.get(child.name))
             if child.name in self.silent:
                 view = replace(view, member=None, unreachable_since=START, unreachable_message="connection refused")
             views[child.name] = view
-        fleet = replace(self.fleet, views=views)
+        fleet = replace(self.fleet, views=views, readings=dict(self.answers))
         if self.shuffle is None:
             return fleet
         mixed = {}
-        for kind in ("cluster_sets", "children", "environments", "tenants", "regimes", "rollouts"):
+        for kind in ("cluster_sets", "children", "environments", "tenants", "regimes", "rollouts", "approvals"):
             items = list(getattr(fleet, kind))
             self.shuffle.shuffle(items)
             mixed[kind] = tuple(items)
@@ -133,14 +144,16 @@ class Simulator:
                 target_version=new.target_version,
                 target_revision=new.target_revision,
                 retry=new.retry,
+                requested_by=new.requested_by,
                 waves=new.waves,
             )
             self.fleet = replace(self.fleet, rollouts=(*self.fleet.rollouts, rollout))
         for progress in decision.progress:
-            status = write_status(progress)
+            status = write_status(self.find_rollout(progress.name), progress, self.now)
             rows = " ".join(f"{row.cluster}={row.state}" for row in progress.rows)
             waves = " ".join(f"{item.name}={item.state}" for item in progress.waves)
-            forecast = "" if progress.forecast_seconds is None else f" forecast {progress.forecast_seconds}s"
+            left = status.get("forecast")
+            forecast = f" forecast {left['seconds']}s ({left['lowSeconds']}-{left['highSeconds']})" if left else ""
             line = f"{progress.name} {progress.state} [{waves}] [{rows}]{forecast} | {progress.message}"
             if self.told.get(progress.name) != line:
                 self.told[progress.name] = line
@@ -152,10 +165,53 @@ class Simulator:
         for revert in decision.reverts:
             self.say(f"revert {revert.child} to {revert.version} {revert.revision} | {revert.reason}")
             self.move(revert, OperationType.REVERT)
+        for inspection in decision.inspections:
+            self.look(inspection)
+        self.asking = decision.questions
         problems = "; ".join(f"{item.reason} {item.path}: {item.message}" for item in decision.problems)
         if self.told.get("problems", "") != problems:
             self.told["problems"] = problems
             self.say(f"problem {problems or 'none'}")
+
+    def find_rollout(self, name):
+        return next(item for item in self.fleet.rollouts if item.meta.name == name)
+
+    def look(self, inspection) -> None:
+        """See whether anything is in the way; only who answers can be asked."""
+        if inspection.child in self.silent:
+            return
+        blocked = str(inspection.version) in self.nature(inspection.child).blocked
+        finding = Finding(reason="DeprecatedApi", message=f"a client calls an API that is gone in {inspection.version}")
+        self.looks[inspection.child] = PreflightRun(
+            rollout=inspection.rollout,
+            version=inspection.version,
+            time=self.now,
+            findings=(finding,) if blocked else (),
+        )
+
+    def ask_gates(self) -> None:
+        """Let whoever is asked answer."""
+        self.answers = {
+            question.key: GateReading(
+                time=self.now, open=said[0], cause="Below" if said[0] else "Above", message=said[1]
+            )
+            for question in self.asking
+            if (said := self.readings.get((question.key.wave, question.key.gate))) is not None
+        }
+
+    def approve(self, wave, gate, username, *groups) -> None:
+        """Let somebody approve a gate of the latest rollout."""
+        rollout = self.fleet.rollouts[-1].meta
+        approval = Approval(
+            meta=meta(f"{rollout.name}-{wave}-{gate}-{username}"),
+            rollout=rollout.name,
+            rollout_uid=rollout.uid,
+            wave=wave,
+            gate=gate,
+            username=username,
+            groups=groups,
+        )
+        self.fleet = replace(self.fleet, approvals=(*self.fleet.approvals, approval))
 
     def move(self, order, kind) -> None:
         child = self.fleet.child(order.child)
@@ -193,6 +249,7 @@ class Simulator:
 
     def work(self) -> None:
         """Let every cluster do what it does in one tick."""
+        self.ask_gates()
         for child in self.fleet.children:
             nature = self.nature(child.name)
             operation = child.operation
@@ -215,6 +272,7 @@ class Simulator:
             "startedTime": operation.started_time.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "seconds": int(seconds),
             "result": "Succeeded",
+            "type": str(operation.type),
         }
         self.put(child, operation=None, history=(freeze(entry), *child.history))
         if operation.type is OperationType.REVERT:
@@ -239,27 +297,9 @@ def write_verified(version, verified, now):
     return freeze({"version": str(version), "conditions": [condition]})
 
 
-def write_status(progress):
-    """What the API remembers of a rollout: whole seconds, and unfinished rows only."""
-    return freeze(
-        {
-            "state": progress.state,
-            "waves": [
-                {
-                    "name": wave.name,
-                    "state": wave.state,
-                    **({"startedTime": f"{wave.started_time:%Y-%m-%dT%H:%M:%SZ}"} if wave.started_time else {}),
-                    **({"soakUntil": f"{wave.soak_until:%Y-%m-%dT%H:%M:%SZ}"} if wave.soak_until else {}),
-                }
-                for wave in progress.waves
-            ],
-            "rows": [
-                {"cluster": row.cluster, "wave": row.wave, "state": row.state, "message": row.message}
-                for row in progress.rows
-                if row.state not in {"Done", "Skipped"}
-            ][:20],
-        }
-    )
+def write_status(rollout, progress, now):
+    """What the API remembers of a rollout."""
+    return freeze(summarise_rollout(rollout, progress, now))
 
 
 def settled_fleet(owner, **more) -> Fleet:

@@ -12,7 +12,7 @@ from atoll.fleet.values import Share, freeze
 
 from .builders import START, cluster_set, member, meta, settled_child, v, wave
 from .monitor import Monitor
-from .simulator import TICK, Nature, Simulator, settled_fleet
+from .simulator import TICK, Nature, Simulator, settled_fleet, write_status
 
 NAMES = ("dev", "a", "b", "c", "d")
 TARGETS = ("v1.35.8", "v1.36.4", "v1.36.5", "v1.37.1", "v1.34.9", "v1.38.0")
@@ -214,5 +214,10 @@ def test_time_alone_changes_nothing_that_is_written():
         world.apply(world.decide())
         world.now += TICK
     before = world.decide()
+    rollout = world.fleet.rollouts[0]
+    written = write_status(rollout, before.progress[0], world.now)
+    world.change_rollout(rollout.meta.name, status=written)
     world.now = START + timedelta(minutes=5)
-    assert world.decide() == before
+    after = world.decide()
+    assert write_status(world.fleet.rollouts[0], after.progress[0], world.now) == written
+    assert (after.advances, after.problems, after.wake) == (before.advances, before.problems, before.wake)

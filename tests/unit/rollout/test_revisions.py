@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from atoll.fleet.spec import Isolation, Paused, ProviderBlock, Regime, Upgrade
+from atoll.fleet.spec import Isolation, Paused, ProviderBlock, Regime, RegimeUpgrade, Upgrade
 from atoll.fleet.values import Share, freeze
 from atoll.rollout.revisions import (
     final_revision,
@@ -85,7 +85,7 @@ def test_what_a_cluster_must_be_changed_for_changes_the_revision(changed):
 
 
 def test_a_regime_counts_by_what_it_demands_and_not_by_how_changes_are_made():
-    same = replace(PCI, title="PCI", upgrade=freeze({"minSoakSeconds": 3600}), max_minors_behind=2)
+    same = replace(PCI, title="PCI", upgrade=RegimeUpgrade(min_soak_seconds=3600), max_minors_behind=2)
     stricter = replace(PCI, labels=freeze({"compliance": "pci-4"}))
     assert set_revision(RICH, (same, GDPR)) == set_revision(RICH, (PCI, GDPR))
     assert set_revision(RICH, (stricter, GDPR)) != set_revision(RICH, (PCI, GDPR))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from atoll.fleet.spec import Gate, Upgrade
-from atoll.fleet.values import Share
+from atoll.fleet.spec import Gate, Upgrade, Window
+from atoll.fleet.values import Share, freeze
 
 from .builders import CANARY, PROD, cluster_set, member, settled_child, v
 from .monitor import Monitor
@@ -49,11 +49,33 @@ def both(*events):
 
 
 REVERT = Upgrade(waves=(CANARY, PROD), max_concurrent=Share(2), on_failure="Revert")
-GATED = Upgrade(waves=(replace(CANARY, gates=(Gate(name="slo", kind="metric"),)), PROD), max_concurrent=Share(2))
+SLO = Gate(
+    name="slo",
+    kind="metric",
+    settings=freeze({"url": "http://prometheus", "query": "errors", "max": "0.01", "intervalSeconds": 5}),
+)
+SIGN_OFF = Gate(name="sign-off", kind="approval", settings=freeze({"count": 2, "groups": ["sre"]}))
+GATED = Upgrade(waves=(replace(CANARY, gates=(SLO, SIGN_OFF)), PROD), max_concurrent=Share(2))
+NIGHTLY = Upgrade(
+    waves=(CANARY, PROD), max_concurrent=Share(2), windows=(Window(cron="2 12 * * *", duration_minutes=5),)
+)
 
 
-def ungate(world):
-    world.change_upgrade(waves=(CANARY, PROD))
+def measure(value, *, open_):
+    word = "is within" if open_ else "is above"
+    return lambda world: world.readings.update({("canary", "slo"): (open_, f"{value} {word} 0.01")})
+
+
+def approve(username, *groups):
+    return lambda world: world.approve("canary", "sign-off", username, *groups)
+
+
+def block(world):
+    world.nature("s--prod-a").blocked.add("v1.36.4")
+
+
+def unblock(world):
+    world.nature("s--prod-a").blocked.clear()
 
 
 STORIES = {
@@ -77,7 +99,23 @@ STORIES = {
     "two_hops": (None, {"s--prod-a": Nature(seconds=25)}, {1: ask_for("v1.37.1")}),
     "pause": (None, {}, {1: ask_for("v1.36.4"), 3: order("s-1", "Pause"), 20: order("s-1", "Run")}),
     "late_joiner": (None, {}, {1: ask_for("v1.36.4"), 4: join}),
-    "closed_gate": (GATED, {}, {1: ask_for("v1.36.4"), 25: ungate}),
+    "gates": (
+        GATED,
+        {},
+        {
+            1: ask_for("v1.36.4"),
+            8: measure("0.024", open_=False),
+            14: approve("anna", "sre"),
+            16: measure("0.031", open_=False),
+            18: measure("0.004", open_=True),
+            22: approve("bert", "dev"),
+            24: approve("anna", "sre", "dev"),
+            26: approve("cora", "sre"),
+            30: approve("dora", "sre"),
+        },
+    ),
+    "window": (NIGHTLY, {}, {1: ask_for("v1.36.4")}),
+    "something_in_the_way": (None, {}, {0: block, 1: ask_for("v1.36.4"), 25: unblock}),
     "downgrade": (None, {}, {1: ask_for("v1.34.9")}),
 }
 

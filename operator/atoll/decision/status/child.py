@@ -17,7 +17,8 @@ from atoll.fleet.observed import ChildCluster, ChildView, OperationStatus, find_
 from atoll.fleet.values import Resources, Version, thaw
 from atoll.membership.operations import Work
 
-HISTORY_LIMIT: Final = 10
+from .history import write_drill, write_history
+
 ENVIRONMENTS_LIMIT: Final = 50
 VERIFICATION_ATTEMPTS: Final = 3
 """How often a verification may fail before a person has to look; one slow answer is no verdict."""
@@ -84,11 +85,14 @@ def summarise_child(
         status["verification"] = checks
     if borders:
         status["borders"] = borders
-    history = _history(child, work, now)
+    history = write_history(child, work, now, done=done)
     if history:
         status["history"] = history
+    drill = write_drill(child, work, now)
+    if drill is not None:
+        status["drill"] = drill
     facts = replace(facts, broken_borders=find_broken_borders(borders), border_doubt=_find_doubt(border_check))
-    conditions = _conditions(child, view, work, facts, done=done)
+    conditions = [*_conditions(child, view, work, facts, done=done), *_prove_backup(drill)]
     status["conditions"] = settle(conditions, child.status.get("conditions", ()), child.meta.generation, now)
     return status
 
@@ -108,6 +112,12 @@ def write_operation(operation: OperationStatus) -> dict[str, Any]:
         "startedTime": format_time(operation.started_time),
         "message": operation.message[:1024],
     }
+    if operation.high_seconds:
+        written |= {
+            "expectedSeconds": operation.expected_seconds,
+            "lowSeconds": operation.low_seconds,
+            "highSeconds": operation.high_seconds,
+        }
     return {key: value for key, value in written.items() if value != ""}
 
 
@@ -168,28 +178,6 @@ def _find_doubt(check: Mapping[str, Any]) -> str:
     return str(check.get("message", "")) if check.get("result") == "Unknown" else ""
 
 
-def _history(child: ChildCluster, work: Work, now: datetime) -> list[dict[str, Any]]:
-    """Append the operation that has just ended, well or badly, once."""
-    entries = [dict(thaw(entry)) for entry in child.history]
-    ended = work.finished
-    result = "Succeeded"
-    if ended is None and work.operation is not None and work.operation.failed:
-        already = child.operation is not None and child.operation.failed and child.operation.id == work.operation.id
-        ended, result = (None if already else work.operation), "Failed"
-    if ended is not None and ended.type is not OperationType.DELETE:
-        seconds = max(0, int((now - ended.started_time).total_seconds()))
-        entry = {
-            "type": str(ended.type),
-            "from": ended.from_version,
-            "to": ended.to_version,
-            "startedTime": format_time(ended.started_time),
-            "seconds": seconds,
-            "result": result,
-        }
-        entries.append({key: value for key, value in entry.items() if value != ""})
-    return entries[-HISTORY_LIMIT:]
-
-
 def _conditions(
     child: ChildCluster, view: ChildView | None, work: Work, facts: ChildFacts, *, done: str
 ) -> list[Condition]:
@@ -239,7 +227,8 @@ def _verdict(
     up = view.member is not None and view.member.ready
     usable = up and bool(done) and bool(child.cluster_uid)
     available = yes("Available", reasons.AVAILABLE) if usable else no("Available", reasons.PROGRESSING, work.reason)
-    operation = work.operation
+    # A drill happens beside the cluster and changes nothing of it; how it went has a condition of its own.
+    operation = work.operation if work.operation is None or work.operation.type is not OperationType.DRILL else None
     if child.meta.deleting:
         return no("Ready", reasons.DELETING, work.reason or "it is being deleted"), available
     if operation is not None:
@@ -276,6 +265,15 @@ def _verdict(
             available,
         )
     return yes("Ready", reasons.READY), available
+
+
+def _prove_backup(drill: Mapping[str, Any] | None) -> list[Condition]:
+    """Say whether a backup was restored, where anybody has tried."""
+    if drill is None:
+        return []
+    if drill["result"] == "Passed":
+        return [yes("BackupProven", reasons.RESTORED, drill.get("message", ""))]
+    return [no("BackupProven", reasons.DRILL_FAILED, drill.get("message", ""))]
 
 
 def _claims(child: ChildCluster, facts: ChildFacts) -> list[Condition]:

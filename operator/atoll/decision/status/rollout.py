@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from atoll.fleet import reasons
-from atoll.fleet.conditions import Condition, common, format_time, no, settle, yes
-from atoll.fleet.decisions import RolloutProgress, WaveStatus
+from atoll.fleet.conditions import Condition, common, format_time, no, parse_time, settle, yes
+from atoll.fleet.decisions import Forecast, RolloutProgress, RolloutRow, WaveStatus
 from atoll.fleet.observed import Rollout
 from atoll.fleet.values import thaw
 
 ROWS_LIMIT: Final = 20
+OVER: Final = frozenset({"Done", "Halted", "Aborted", "Reverted", "Superseded"})
+"""States in which a rollout begins nothing more."""
 FINISHED: Final = frozenset({"Done", "Skipped", "Reverted"})
 
 
@@ -32,28 +34,77 @@ def summarise_rollout(rollout: Rollout, progress: RolloutProgress, now: datetime
         "waves": [_write_wave(wave) for wave in progress.waves],
         "counts": {
             "total": len(progress.rows),
+            "pending": counts["Pending"] + counts["Preflight"],
             "done": counts["Done"],
-            "changing": counts["Changing"] + counts["Verifying"] + counts["Preflight"],
+            "changing": counts["Changing"] + counts["Verifying"],
             "failed": counts["Failed"],
             "held": counts["Held"],
             "skipped": counts["Skipped"],
             "reverted": counts["Reverted"],
         },
     }
+    if "auditHead" in rollout.status:
+        # Whoever writes the status puts the head there that the record has then.
+        status["auditHead"] = rollout.status["auditHead"]
     if unfinished:
-        status["rows"] = [
-            {"cluster": row.cluster, "wave": row.wave, "state": row.state, "message": row.message[:512]}
-            for row in unfinished[:ROWS_LIMIT]
-        ]
-    if progress.forecast_seconds is not None:
-        status["forecast"] = {"seconds": progress.forecast_seconds}
+        status["rows"] = [_write_row(row) for row in unfinished[:ROWS_LIMIT]]
+    status.update(_write_times(rollout, progress, now))
     ready = _ready(progress)
     available = yes("Available", reasons.AVAILABLE)
     paused = progress.message if progress.state == "Paused" else ""
     working = "" if ready.status == "True" else progress.message
     conditions = common(ready=ready, available=available, paused=paused, working=working)
     status["conditions"] = settle(conditions, rollout.status.get("conditions", ()), rollout.meta.generation, now)
+    if progress.forecast is not None:
+        status["forecast"] = _write_forecast(rollout, progress.forecast, status, now)
     return status
+
+
+def _write_times(rollout: Rollout, progress: RolloutProgress, now: datetime) -> dict[str, Any]:
+    """Say when it began and ended, and how the first forecast was kept."""
+    written: dict[str, Any] = {}
+    started = rollout.meta.creation_time
+    before = rollout.status
+    if started is not None:
+        written["startedTime"] = format_time(started)
+    ended = before.get("completedTime")
+    if progress.state in OVER and ended is None:
+        ended = format_time(now)
+    if progress.state in OVER:
+        written["completedTime"] = ended
+    grade = progress.grade
+    if grade is None:
+        return {**written, "grade": thaw(before["grade"])} if "grade" in before else written
+    written["grade"] = {**_write_range(grade.first), "changes": grade.changes, "within": grade.within}
+    if ended is not None and started is not None and progress.state in OVER:
+        written["grade"]["tookSeconds"] = max(0, int((parse_time(ended) - started).total_seconds()))
+    return written
+
+
+def _write_forecast(rollout: Rollout, forecast: Forecast, status: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """Keep the forecast that stands there while nothing else has changed: time alone is no news."""
+    stored = thaw(rollout.status)
+    before = stored.pop("forecast", None)
+    if before is not None and stored == status:
+        kept: dict[str, Any] = before
+        return kept
+    return {**_write_range(forecast), "endTime": format_time(now + timedelta(seconds=forecast.seconds))}
+
+
+def _write_range(forecast: Forecast) -> dict[str, Any]:
+    return {"seconds": forecast.seconds, "lowSeconds": forecast.low, "highSeconds": forecast.high}
+
+
+def _write_row(row: RolloutRow) -> dict[str, Any]:
+    written: dict[str, Any] = {
+        "cluster": row.cluster,
+        "wave": row.wave,
+        "state": row.state,
+        "message": row.message[:512],
+    }
+    if row.forecast is not None:
+        written["forecast"] = {"hops": row.hops, **_write_range(row.forecast)}
+    return written
 
 
 def _write_wave(wave: WaveStatus) -> dict[str, Any]:

@@ -42,6 +42,8 @@ from .surroundings import ClaimedHost, Surroundings
 from .upgrading import DRAIN_SECONDS
 from .values import CONTROL_PLANE, OperationRecord
 
+NO_DRILL: Final = "kubeadm cannot drill: restore a snapshot by hand, on a host of its own"
+
 CONCURRENT_OPERATIONS: Final = 16
 """Most of an operation is waiting for hosts; copying images is what shares our own wire."""
 
@@ -90,6 +92,8 @@ class KubeadmProvider:
         if operation.type is OperationType.REVERT:
             message = "kubeadm cannot go back: restore the snapshot that was taken before the change, by hand"
             return (Finding(reason=Refused.reason, message=message, field="spec.version"),)
+        if operation.type is OperationType.DRILL:
+            return (Finding(reason=Refused.reason, message=NO_DRILL),)
         settings = parse_settings(wanted.settings)
         target = operation.to_version or wanted.version
         refused = check_demands(wanted.settings)
@@ -137,6 +141,8 @@ class KubeadmProvider:
             )
         if operation.type is OperationType.REVERT:
             raise Refused("kubeadm cannot go back to an older version")
+        if operation.type is OperationType.DRILL:
+            raise Refused(NO_DRILL)
         self._told.pop(cluster_id, None)
         task = asyncio.create_task(self._run(wanted, operation), name=f"{operation.type} {cluster_id}")
         self._tasks[cluster_id] = (operation, task)

@@ -69,7 +69,7 @@ def plan_steps(operation: Operation, cluster: Cluster) -> tuple[Step, ...]:
             return _plan_repair(cluster)
         case OperationType.DELETE:
             return _plan_delete(cluster)
-        case OperationType.REVERT:
+        case OperationType.REVERT | OperationType.DRILL:
             return ()
 
 

@@ -1,4 +1,7 @@
-"""Programs that no release of Kubernetes holds, built from Go modules: etcd of another version, CoreDNS, pause."""
+"""Programs that no release of Kubernetes holds, built from Go modules: etcd of another version, CoreDNS, pause.
+
+And Prometheus, which the tests of rollouts ask.
+"""
 
 from __future__ import annotations
 
@@ -48,6 +51,13 @@ def get_coredns(cache: Path, version: str, tell: Tell) -> Path:
 def get_pause(cache: Path, tell: Tell) -> Path:
     """Get the program that holds a pod's namespaces."""
     return _get(cache, "pause", "pause", tell, ("build", *_FLAGS, "-o", "pause", "."), module=_HERE / "pause")
+
+
+def get_prometheus(cache: Path, version: str, tell: Tell) -> Path:
+    """Get Prometheus of a version that lies pinned in `modules/`."""
+    what, package = f"prometheus-{version}", "github.com/prometheus/prometheus/cmd/prometheus"
+    arguments = ("build", *_FLAGS, "-o", "prometheus", package)
+    return _get(cache, what, "prometheus", tell, arguments, module=_HERE / "modules" / what)
 
 
 def this_platform() -> Platform:

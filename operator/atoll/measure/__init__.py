@@ -1,0 +1,1 @@
+"""Asking monitoring systems for the numbers that open gates."""

@@ -1,0 +1,90 @@
+"""Forecasts of a rollout and of its rows, and how they were kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from atoll.fleet.cluster import OperationType
+from atoll.fleet.decisions import Forecast, Grade
+from atoll.fleet.observed import ChildCluster
+
+from .estimates import Estimate, forecast_waves
+from .rows import FINISHED, MOVING, Course, Verdict
+from .walk import Walk
+
+
+def forecast_rollout(course: Course, walk: Walk) -> Forecast:
+    """Say how long what is left of a rollout will take, from now, waiting for windows included."""
+    estimates: dict[str, Estimate] = {}
+    spent: dict[str, float] = {}
+    for verdict in walk.verdicts:
+        child = verdict.child
+        if child is None or verdict.row.state in FINISHED:
+            continue
+        estimates[verdict.row.cluster] = verdict.estimate or course.estimates.of(child, _count_hops(course, child))
+        if verdict.row.state in MOVING and child.operation is not None:
+            spent[verdict.row.cluster] = max(0.0, (course.now - child.operation.started_time).total_seconds())
+    set_limit = course.cluster_set.upgrade.max_concurrent.of(len(course.cluster_set.members), least=1)
+    left = forecast_waves(
+        tuple(zip(course.rollout.waves, walk.waves, strict=True)),
+        [verdict.row for verdict in walk.verdicts],
+        estimates,
+        set_limit,
+        spent=spent,
+        waits=_list_waits(course, walk.verdicts),
+    )
+    return to_forecast(left)
+
+
+def forecast_rows(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
+    """Say of each row that has not begun how far it has to go, and how long that will take."""
+    return tuple(
+        replace(verdict, row=replace(verdict.row, hops=verdict.hops, forecast=to_forecast(verdict.estimate)))
+        if verdict.estimate is not None and verdict.row.state not in FINISHED | MOVING
+        else verdict
+        for verdict in verdicts
+    )
+
+
+def grade_rollout(course: Course, forecast: Forecast | None) -> Grade | None:
+    """Keep the first forecast, and count how many changes of clusters kept theirs."""
+    first = course.stored.first_forecast or forecast
+    if first is None:
+        return None
+    names = {course.cluster_set.child_name(name) for wave in course.rollout.waves for name in wave.clusters}
+    entries = [
+        entry
+        for child in course.fleet.children_of(course.cluster_set.meta.name)
+        if child.name in names
+        for entry in child.history
+        if _is_graded(entry, course.name)
+    ]
+    within = sum(1 for entry in entries if entry["lowSeconds"] <= entry.get("seconds", 0) <= entry["highSeconds"])
+    return Grade(first=first, changes=len(entries), within=within)
+
+
+def to_forecast(estimate: Estimate) -> Forecast:
+    """Round to what statuses keep: whole seconds."""
+    return Forecast(seconds=round(estimate.seconds), low=int(estimate.low), high=int(estimate.high) + 1)
+
+
+def _is_graded(entry: Mapping[str, Any], rollout: str) -> bool:
+    told = entry.get("type") == OperationType.CHANGE and entry.get("rollout") == rollout
+    return told and entry.get("result") == "Succeeded" and bool(entry.get("highSeconds")) and "lowSeconds" in entry
+
+
+def _count_hops(course: Course, child: ChildCluster) -> int:
+    return max(1, 1 + course.rollout.target_version.minor - child.version.minor)
+
+
+def _list_waits(course: Course, verdicts: Sequence[Verdict]) -> Mapping[str, float]:
+    """Return how long each wave has to wait where nobody in it may begin before a window opens."""
+    waits: dict[str, float] = {}
+    for wave in course.rollout.waves:
+        mine = [verdict for verdict in verdicts if verdict.row.wave == wave.name and verdict.row.state not in FINISHED]
+        opens = [verdict.opens for verdict in mine if verdict.opens is not None]
+        if opens and len(opens) == len(mine):
+            waits[wave.name] = max(0.0, (min(opens) - course.now).total_seconds())
+    return waits

@@ -1,0 +1,37 @@
+"""One home per module that asks for it: management plane, operator, audit logs, and programs that can be broken."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from atoll.planes.binaries import API_SERVER, CONTROLLER_MANAGER, ETCD, ETCD_VERSION, ETCDCTL, ETCDUTL
+from atoll.toolchain import Sources, Toolchain
+from tests.support.home import TestHome, open_home
+
+from .rollout_kit import NEW, OLD
+
+
+@pytest.fixture(scope="module")
+def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of links to the real programs, so that a test can put another one in the place of one."""
+    folder = tmp_path_factory.mktemp("assets")
+    toolchain = Toolchain(Sources.from_environ(os.environ))
+    plane = (API_SERVER, CONTROLLER_MANAGER)
+    for version, names in ((OLD, plane), (NEW, (*plane, "kubectl")), (ETCD_VERSION, (ETCD, ETCDCTL, ETCDUTL))):
+        (folder / version).mkdir()
+        for name, path in toolchain.get(version, list(names)).items():
+            (folder / version / name).symlink_to(path)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, assets: Path) -> Iterator[TestHome]:
+    """A management plane with the operator on it, both with programs from `assets`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ATOLL_ASSETS", str(assets))
+        with open_home(tmp_path_factory.mktemp("home") / "atoll", "--audit") as opened:
+            yield opened
