@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from .crds import HEADER, build_files, render_yaml
 from .identity import Identity, build_service_account_username
-from .policies import build_mutating_policies, build_validating_policies
+from .policies import build_validating_policies
+from .policies_people import build_mutating_policies
 from .rights import build_cluster_rules, build_fleet_rules, build_people_roles
 
 CRDS: Final = "crds"
@@ -27,7 +28,7 @@ def build_generated_files() -> dict[str, str]:
     """Build every generated file: path below the repository's root → content."""
     # Removing the chart must not remove the CRDs, and with them every object and in the end every cluster.
     kept = build_files({"helm.sh/resource-policy": "keep"})
-    validating = build_validating_policies(Identity(usernames=(CHART_USERNAME,)))
+    validating = build_validating_policies(Identity(usernames=(CHART_USERNAME,)), (CHART_DELEGATES,))
     return {
         **{f"{CRDS}/{name}": text for name, text in build_files().items()},
         **{f"{CHART_FILES}/crds/{name}": text for name, text in kept.items()},

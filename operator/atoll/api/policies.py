@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from atoll.fleet.names import ABANDON, ADOPT, CONFIRM_DELETION, REQUESTED_BY, TAKE_OVER
-from atoll.segregation.cel import ADMISSION, Body, build_rule, build_validation, write_list
+from atoll.segregation.cel import Body, build_validation, write_list
 
 from .identity import GARBAGE_COLLECTOR, NAMESPACE_CONTROLLER, Identity
 from .meta import API_VERSION, GROUP
+from .policies_people import build_approvers, build_requesters
+from .policy_parts import match, pair
 
-LABELS: Final = {"app.kubernetes.io/name": "atoll", "app.kubernetes.io/component": "policy"}
 PROTECTED: Final = ("clustersets", "hostpools", "environments", "tenants")
 OWNED: Final = ("childclusters", "hosts", "rollouts")
 """Kinds that Atoll alone makes and deletes."""
@@ -32,60 +33,27 @@ WITH_STATUS: Final = (
 )
 
 
-def build_validating_policies(identity: Identity) -> tuple[Body, ...]:
-    """Build every ValidatingAdmissionPolicy with its binding, for management clusters from 1.30 on."""
+def build_validating_policies(identity: Identity, delegates: Sequence[str] = ()) -> tuple[Body, ...]:
+    """Build every ValidatingAdmissionPolicy with its binding, for management clusters from 1.30 on.
+
+    `delegates`: user names that may name somebody else as the requester, such as a GitOps controller.
+    """
     return (
         *build_deletion_protection(),
         *build_in_use(),
         *build_owned(identity),
         *build_fleet_namespaces(),
         *build_approvers(),
+        *build_requesters(delegates),
         *build_adoption(),
     )
-
-
-def build_mutating_policies(delegates: Sequence[str] = ()) -> tuple[Body, ...]:
-    """Build the MutatingAdmissionPolicy with its binding, for management clusters from 1.36 on.
-
-    `delegates`: user names that may name somebody else as the requester, such as a GitOps controller.
-    """
-    claimed = f"object.metadata.?annotations[?'{REQUESTED_BY}'].orValue('')"
-    before = f"oldObject.metadata.?annotations[?'{REQUESTED_BY}'].orValue('')"
-    changed = "(request.operation == 'CREATE' || object.spec != oldObject.spec)"
-    spec = {
-        "matchConstraints": _match(("clustersets", "rollouts"), "CREATE", "UPDATE"),
-        "failurePolicy": "Fail",
-        "reinvocationPolicy": "IfNeeded",
-        "variables": [
-            {
-                "name": "requester",
-                "expression": (
-                    f"request.userInfo.username in {write_list(delegates)} && {claimed} != '' ? {claimed} : "
-                    "request.userInfo.username"
-                ),
-            },
-            {"name": "wanted", "expression": f"{changed} ? variables.requester : {before}"},
-        ],
-        "mutations": [
-            {
-                "patchType": "ApplyConfiguration",
-                "applyConfiguration": {
-                    "expression": (
-                        f"variables.wanted == {claimed} ? Object{{}} : Object{{metadata: Object.metadata{{annotations: "
-                        f"{{'{REQUESTED_BY}': variables.wanted}}}}}}"
-                    )
-                },
-            }
-        ],
-    }
-    return _pair("Mutating", "requested-by", spec, {})
 
 
 def build_deletion_protection() -> tuple[Body, ...]:
     """Build the policy that protected objects go only when an annotation names them."""
     named = f"oldObject.metadata.?annotations[?'{CONFIRM_DELETION}'].orValue('') == oldObject.metadata.name"
     spec = {
-        "matchConstraints": _match(PROTECTED, "DELETE"),
+        "matchConstraints": match(PROTECTED, "DELETE"),
         "failurePolicy": "Fail",
         "validations": [
             build_validation(
@@ -100,13 +68,13 @@ def build_deletion_protection() -> tuple[Body, ...]:
             )
         ],
     }
-    return _pair("Validating", "deletion-protection", spec)
+    return pair("Validating", "deletion-protection", spec)
 
 
 def build_in_use() -> tuple[Body, ...]:
     """Build the policy that keeps Environments, Regimes and HostPools that are in use."""
     spec = {
-        "matchConstraints": _match(("environments", "regimes", "hostpools"), "DELETE"),
+        "matchConstraints": match(("environments", "regimes", "hostpools"), "DELETE"),
         "failurePolicy": "Fail",
         "validations": [
             _in_use(
@@ -131,7 +99,7 @@ def build_in_use() -> tuple[Body, ...]:
             ),
         ],
     }
-    return _pair("Validating", "in-use", spec)
+    return pair("Validating", "in-use", spec)
 
 
 def build_owned(identity: Identity) -> tuple[Body, ...]:
@@ -155,7 +123,7 @@ def build_owned(identity: Identity) -> tuple[Body, ...]:
     ours = f"key.startsWith('{GROUP}/') && !(key in {free}) && !({own})"
     now, then = (f"{owner}.metadata.?annotations.orValue({{}})" for owner in ("object", "oldObject"))
     spec = {
-        "matchConstraints": _match(
+        "matchConstraints": match(
             (*OWNED, *(f"{plural}/status" for plural in WITH_STATUS)), "CREATE", "UPDATE", "DELETE"
         ),
         "failurePolicy": "Fail",
@@ -215,7 +183,7 @@ def build_owned(identity: Identity) -> tuple[Body, ...]:
             ),
         ],
     }
-    return _pair("Validating", "owned", spec)
+    return pair("Validating", "owned", spec)
 
 
 def build_fleet_namespaces() -> tuple[Body, ...]:
@@ -223,7 +191,7 @@ def build_fleet_namespaces() -> tuple[Body, ...]:
     # No selector by label: whoever may delete a namespace may mostly take its label away first.
     spec = {
         "paramKind": {"apiVersion": API_VERSION, "kind": "ChildCluster"},
-        "matchConstraints": _match(("namespaces",), "DELETE", group="", version="v1"),
+        "matchConstraints": match(("namespaces",), "DELETE", group="", version="v1"),
         "failurePolicy": "Ignore",
         "validations": [
             build_validation(
@@ -239,32 +207,9 @@ def build_fleet_namespaces() -> tuple[Body, ...]:
         ],
     }
     # For a Namespace the parameters are looked up in the namespace of that name.
-    return _pair(
+    return pair(
         "Validating", "fleet-namespaces", spec, {"paramRef": {"selector": {}, "parameterNotFoundAction": "Allow"}}
     )
-
-
-def build_approvers() -> tuple[Body, ...]:
-    """Build the policy that people approve in their own name only."""
-    spec = {
-        "matchConstraints": _match(("approvals",), "CREATE"),
-        "failurePolicy": "Fail",
-        "validations": [
-            build_validation(
-                "object.spec.approver.username == request.userInfo.username",
-                "spec.approver.username must be your own user name. `atoll approve` fills it in.",
-                say=(
-                    "'spec.approver.username must be your own user name, ' + request.userInfo.username + "
-                    "'. `atoll approve` fills it in.'"
-                ),
-            ),
-            build_validation(
-                "object.spec.approver.?groups.orValue([]).all(group, group in request.userInfo.?groups.orValue([]))",
-                "spec.approver.groups must be groups of your own. `atoll approve` fills them in.",
-            ),
-        ],
-    }
-    return _pair("Validating", "approvers", spec)
 
 
 def build_adoption() -> tuple[Body, ...]:
@@ -274,7 +219,7 @@ def build_adoption() -> tuple[Body, ...]:
     """
     after, before = (f"{it}.metadata.?annotations[?'{ADOPT}'].orValue('')" for it in ("object", "oldObject"))
     spec = {
-        "matchConstraints": _match(("tenants",), "CREATE", "UPDATE"),
+        "matchConstraints": match(("tenants",), "CREATE", "UPDATE"),
         "failurePolicy": "Fail",
         "validations": [
             build_validation(
@@ -286,7 +231,7 @@ def build_adoption() -> tuple[Body, ...]:
             )
         ],
     }
-    return _pair("Validating", "adoption", spec)
+    return pair("Validating", "adoption", spec)
 
 
 def _in_use(resource: str, count: str, remedy: str) -> Body:
@@ -294,29 +239,4 @@ def _in_use(resource: str, count: str, remedy: str) -> Body:
         f"request.resource.resource != '{resource}' || {count} == 0",
         f"it is in use: {remedy}",
         say=f"oldObject.kind + ' ' + oldObject.metadata.name + ' is in use: ' + string({count}) + ' {remedy}'",
-    )
-
-
-def _match(resources: Sequence[str], *operations: str, group: str = GROUP, version: str = "*") -> Body:
-    rule = build_rule(group, version, resources, operations)
-    return {"matchPolicy": "Equivalent", "namespaceSelector": {}, "objectSelector": {}, "resourceRules": [rule]}
-
-
-def _pair(flavour: str, name: str, spec: Body, binding: Body | None = None) -> tuple[Body, Body]:
-    """Build a policy and the binding that puts it into force everywhere."""
-    full = f"atoll-{name}"
-    actions = {"validationActions": ["Deny"]} if flavour == "Validating" else {}
-    return (
-        {
-            "apiVersion": ADMISSION,
-            "kind": f"{flavour}AdmissionPolicy",
-            "metadata": {"name": full, "labels": dict(LABELS)},
-            "spec": spec,
-        },
-        {
-            "apiVersion": ADMISSION,
-            "kind": f"{flavour}AdmissionPolicyBinding",
-            "metadata": {"name": full, "labels": dict(LABELS)},
-            "spec": {"policyName": full, **(binding or {}), **actions},
-        },
     )

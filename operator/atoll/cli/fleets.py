@@ -27,7 +27,13 @@ Body = Mapping[str, Any]
 PROVIDERS: Final[Mapping[str, ProviderInfo]] = MappingProxyType(
     {
         "local": ProviderInfo(name="local", has_nodes=False, can_revert=True, can_drill=True),
-        "kubeadm": ProviderInfo(name="kubeadm", has_nodes=True, can_revert=False, uses_host_pool=True),
+        "kubeadm": ProviderInfo(
+            name="kubeadm",
+            has_nodes=True,
+            can_revert=False,
+            uses_host_pool=True,
+            point_of_no_return="upgrade the control plane",
+        ),
     }
 )
 """What this build's operator has; known without asking one."""

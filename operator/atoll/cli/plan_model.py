@@ -15,6 +15,7 @@ from atoll.placement import explain
 from .documents import Fault, name_object
 from .plan_clusters import build_cluster_rows
 from .plan_hosts import build_host_rows
+from .plan_rollouts import build_rollout_rows
 
 NEAREST: Final = 5
 """How many refused clusters are shown of each unplaced namespace."""
@@ -37,7 +38,7 @@ def summarise_plan(
         "placements": [row for fleet, decision in ordered for row in _placement_rows(fleet, decision)],
         "moves": [row for fleet, decision in ordered for row in _move_rows(fleet, decision)],
         "hosts": [row for fleet, decision in ordered for row in build_host_rows(fleet, decision)],
-        "rollouts": [row for fleet, decision in ordered for row in _rollout_rows(fleet, decision)],
+        "rollouts": [row for fleet, decision in ordered for row in build_rollout_rows(fleet, decision)],
         "refusals": [row for fleet, decision in ordered for row in _refusal_rows(fleet, decision, everything)],
         "unplaced": [row for fleet, decision in ordered for row in _unplaced_rows(fleet, decision)],
         "errors": _error_rows(ordered, faults),
@@ -101,18 +102,6 @@ def _move_rows(fleet: Fleet, decision: Decision) -> list[Row]:
             "reason": move.reason,
         }
         for move in decision.placement.moves
-    ]
-
-
-def _rollout_rows(fleet: Fleet, decision: Decision) -> list[Row]:
-    return [
-        {
-            "namespace": fleet.name,
-            "clusterSet": new.set_name,
-            "target": str(new.target_version),
-            "waves": [{"name": wave.name, "clusters": list(wave.clusters)} for wave in new.waves],
-        }
-        for new in sorted(decision.rollout.new, key=lambda item: item.set_name)
     ]
 
 

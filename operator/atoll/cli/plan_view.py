@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from rich.text import Text
 
+from .durations import describe_seconds
+
 Row = Mapping[str, Any]
 
 _SIGNS: Final[Mapping[str, tuple[str, str]]] = {
@@ -85,9 +87,13 @@ def _render_fleet(plan: Row, namespace: str, *, wide: bool) -> list[Text]:
     lines = []
     for row in mine["rollouts"]:
         count = sum(len(wave["clusters"]) for wave in row["waves"])
-        told = f"→ {row['target']}  rollout of {count} clusters in {len(row['waves'])} waves"
+        waves = "1 wave" if len(row["waves"]) == 1 else f"{len(row['waves'])} waves"
+        clusters = "1 cluster" if count == 1 else f"{count} clusters"
+        told = f"→ {row['target']}  rollout of {clusters} in {waves}, about {_tell_forecast(row['forecast'])}"
         lines.append(_line("~", "yellow", f"ClusterSet {row['clusterSet']}", told))
-        lines += [Text(f"      {wave['name']:<10} {', '.join(wave['clusters'])}") for wave in row["waves"]]
+        lines += [_tell_wave(wave) for wave in row["waves"]]
+        lines += [Text(f"      windows    {window}") for window in row["windows"]]
+        lines.append(Text(f"      way back   {row['wayBack']}"))
     for row in mine["clusters"]:
         if row["action"] != "none" or wide:
             sign, colour = _SIGNS[row["action"]]
@@ -103,6 +109,18 @@ def _render_fleet(plan: Row, namespace: str, *, wide: bool) -> list[Text]:
         told = f"{row['from']} ⇒ {row['to'] or '?'}  because {row['reason']}"
         lines.append(_line("→", "yellow", f"Tenant {row['tenant']}/{row['environment']}", told))
     return lines + _render_refusals(mine["unplaced"], mine["refusals"])
+
+
+def _tell_wave(wave: Row) -> Text:
+    conditions = [f"soak {describe_seconds(wave['soakSeconds'])}"] if wave["soakSeconds"] else []
+    conditions += [f"gate {name}" for name in wave["gates"]]
+    after = f"  then {', '.join(conditions)}" if conditions else ""
+    return Text(f"      {wave['name']:<10} {', '.join(wave['clusters'])}{after}")
+
+
+def _tell_forecast(forecast: Row) -> str:
+    low, high = describe_seconds(forecast["lowSeconds"]), describe_seconds(forecast["highSeconds"])
+    return f"{describe_seconds(forecast['seconds'])} ({low} to {high})"
 
 
 def _render_refusals(unplaced: Sequence[Row], refusals: Sequence[Row]) -> list[Text]:

@@ -13,6 +13,7 @@ from atoll.fleet import reasons
 from atoll.fleet.conditions import find
 from atoll.fleet.values import Share
 
+from .durations import describe_seconds
 from .rollout_choice import OVER, find_last, read_set_name, read_state
 from .rollout_gates import Gate, list_gates
 from .rollout_orders import MOVING, read_action
@@ -281,21 +282,3 @@ def name_few(names: Sequence[str], *, more: int = 0, shown: int = 3) -> str:
     if not rest:
         return told
     return f"{told} and {rest} more" if told else f"{rest} more"
-
-
-def describe_seconds(seconds: float) -> str:
-    """Write a duration as people say it: `41 s`, `12 min`, `1 h 5 min`, `3 d 2 h`."""
-    whole = max(0, round(seconds))
-    if whole < 120:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 10 and rest:
-        return f"{minutes} min {rest} s"
-    minutes = round(whole / 60)
-    if minutes < 120:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    days, hours = divmod(hours, 24)
-    return f"{days} d {hours} h" if hours else f"{days} d"

@@ -11,11 +11,12 @@ from typing import Final
 
 from rich.text import Text
 
+from .durations import describe_seconds
 from .output import WIDTH, open_console
 from .rollout_gates import Gate, write_approve
 from .rollout_orders import MOVING
 from .rollout_view import BAR, MARKS, draw_bar
-from .watch_model import ENDED_BADLY, describe_seconds, name_few
+from .watch_model import ENDED_BADLY, name_few
 from .watch_values import Grade, Picture, Row, Span, Wave
 
 WAVE_BAR: Final = 10

@@ -23,6 +23,7 @@ from atoll.fleet.hosts import HostDecision
 from atoll.fleet.plan import Plan
 from atoll.fleet.snapshot import Fleet
 from atoll.fleet.spec import ClusterSet, Member
+from atoll.fleet.values import Version
 from atoll.membership.members import plan_members
 from atoll.network import plan_addresses
 from atoll.placement import build_candidates, place
@@ -55,13 +56,14 @@ class Decision:
 def decide(fleet: Fleet, now: datetime, *, covers: Covers, assume_available: bool = False) -> Decision:
     """Decide everything about one fleet. `assume_available`: plan as if all members were there already (offline)."""
 
-    revisions: dict[str, Revisions] = {}
+    revisions: dict[tuple[str, Version], Revisions] = {}
 
     def revision_of(cluster_set: ClusterSet, member: Member) -> str:
-        name = cluster_set.meta.name
-        if name not in revisions:
-            revisions[name] = Revisions(cluster_set, fleet.regimes)
-        return revisions[name].of(member)
+        # A set is asked about as it is, and as those shall join who join at its last completed version.
+        key = (cluster_set.meta.name, cluster_set.version)
+        if key not in revisions:
+            revisions[key] = Revisions(cluster_set, fleet.regimes)
+        return revisions[key].of(member)
 
     checked = check_fleet(fleet)
     addresses = plan_addresses(fleet.cluster_sets, fleet.children, fleet.foreign_blocks)

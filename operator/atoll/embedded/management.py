@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from atoll.api.crds import build_crds
 from atoll.api.identity import Identity, build_service_account_username
-from atoll.api.policies import build_mutating_policies, build_validating_policies
+from atoll.api.policies import build_validating_policies
+from atoll.api.policies_people import build_mutating_policies
 from atoll.api.rights import build_operator_rights, build_people_roles
 from atoll.errors import Refused, Throttled, Unreachable
 from atoll.fleet.names import REQUESTED_BY, SYSTEM_NAMESPACE

@@ -155,6 +155,8 @@ class ProviderInfo:
     uses_host_pool: bool = False
     sets_authentication: bool = True
     """False: its API servers cannot be told whom to trust (and never where Atoll only watches)."""
+    point_of_no_return: str = ""
+    """The step of a hop after which nothing brings the old version back, where it cannot revert."""
     can_drill: bool = False
     """True: it knows DRILL, and heeds `drill_before_change`."""
 

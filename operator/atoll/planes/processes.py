@@ -12,7 +12,7 @@ import contextlib
 import os
 import re
 import signal
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
@@ -36,6 +36,8 @@ TAIL_LINES: Final = 3
 TAIL_LINE: Final = 300
 INFORMATION: Final = re.compile(r'[IW]\d{4} |\{"level":"(debug|info|warn)"')
 """How lines begin that Kubernetes' programs and etcd write when nothing is wrong with them."""
+WRITER: Final = re.compile(r"[IWEF]\d{4} \S+ +(\d+) ")
+"""How lines of Kubernetes' programs begin, and which process wrote them."""
 TIME_TOLERANCE_SECONDS: Final = 2.0
 """The system computes start times from a boot time that moves when the clock is set."""
 
@@ -152,7 +154,8 @@ class Processes:
 
     def failure(self, role: Role, argv: tuple[str, ...], code: int | None) -> ProcessFailed:
         """Build the error of a process that ended by itself."""
-        return ProcessFailed(argv[:1], code, f"{role} ended. {read_tail(self._layout, role)}")
+        others = frozenset(process.pid for process in self.of_role(role))
+        return ProcessFailed(argv[:1], code, f"{role} ended. {read_tail(self._layout, role, others)}")
 
     async def stop(self, processes: Iterable[RunningProcess], *, limit_seconds: float) -> None:
         """End processes politely, then by force; returns when they are gone."""
@@ -211,8 +214,8 @@ def is_own_child(pid: int) -> bool:
         return False
 
 
-def read_tail(layout: Layout, role: Role) -> str:
-    """Return the end of a process's log."""
+def read_tail(layout: Layout, role: Role, others: Collection[int] = ()) -> str:
+    """Return the end of a process's log. `others`: processes that write there too, and live."""
     path = layout.log(role)
     try:
         with path.open("rb") as file:
@@ -220,11 +223,13 @@ def read_tail(layout: Layout, role: Role) -> str:
             text = file.read().decode(errors="replace").strip()
     except OSError:
         return f"Nothing is to be read in {path}."
-    return f"Its log {path} ends with: {choose_telling_lines(text)}" if text else f"Its log {path} is empty."
+    return f"Its log {path} ends with: {choose_telling_lines(text, others)}" if text else f"Its log {path} is empty."
 
 
-def choose_telling_lines(text: str) -> str:
-    """Choose the last lines of a log that are no mere information: an API server beside it may write there too."""
-    lines = text.splitlines()
-    telling = [line for line in lines if line.strip() and not INFORMATION.match(line)]
+def choose_telling_lines(text: str, others: Collection[int] = ()) -> str:
+    """Choose the last lines of a log that are no mere information, and not of others: two API servers write to one."""
+    written = [(line, WRITER.match(line)) for line in text.splitlines() if line.strip()]
+    mine = [line for line, writer in written if writer is None or int(writer[1]) not in others]
+    lines = mine or [line for line, _ in written]
+    telling = [line for line in lines if not INFORMATION.match(line)]
     return "\n".join(line[:TAIL_LINE] for line in (telling or lines)[-TAIL_LINES:])

@@ -3,9 +3,10 @@
 from .audit_entries import plan_entries
 from .build import build_rollout
 from .estimates import Estimates
-from .grading import to_forecast
+from .grading import forecast_new, to_forecast
 from .hops import HopRefusal, plan_hops
 from .planner import plan_rollouts
+from .revert import describe_way_back
 from .revisions import Revisions, member_revision, set_revision, settled_revision
 from .waves import freeze_waves
 
@@ -14,6 +15,8 @@ __all__ = [
     "HopRefusal",
     "Revisions",
     "build_rollout",
+    "describe_way_back",
+    "forecast_new",
     "freeze_waves",
     "member_revision",
     "plan_entries",

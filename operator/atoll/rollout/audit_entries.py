@@ -25,7 +25,7 @@ from atoll.fleet.names import REQUESTED_BY
 from atoll.fleet.observed import Rollout
 
 from .audit import settle
-from .rows import MOVING, read_cause
+from .rows import MOVING, read_cause, shorten
 
 EVENTS: Final = (
     *("Began", "Paused", "Resumed", "Halted", "Aborted", "Done", "Reverted", "Superseded"),
@@ -39,7 +39,7 @@ FOUND: Final = "found on its way: "
 """How a message begins of a member that was told by an operator that was stopped before it could write so."""
 
 ROW_MESSAGE: Final = 512
-"""Characters of a row's message that the status keeps."""
+"""Characters of a row's message that the status keeps; of a longer one the middle is left out."""
 NAMED: Final = 5
 """Members of a wave that are named when the rollout begins; the frozen waves of its spec have all."""
 
@@ -242,7 +242,7 @@ def _list_orders(change: _Change) -> list[AuditEntry]:
 def _is_written(change: _Change, row: RolloutRow) -> bool:
     """Say whether the status told of this very order: it was written, and the child could not be told yet."""
     told = change.stored_message(row.cluster)
-    return change.stored_row_state(row.cluster) == row.state and bool(told) and row.message[:ROW_MESSAGE] == told
+    return change.stored_row_state(row.cluster) == row.state and bool(told) and shorten(row.message, ROW_MESSAGE) == told
 
 
 def _is_found(change: _Change, row: RolloutRow) -> bool:
@@ -253,8 +253,8 @@ def _is_found(change: _Change, row: RolloutRow) -> bool:
     if row.state != "Failed" or before is None:
         return False
     stored = change.stored_message(row.cluster)
-    if before == "Failed" and len(stored) >= ROW_MESSAGE:
-        # The end of what it said was cut off, and that is where it says who goes back.
+    if before == "Failed" and len(stored) >= ROW_MESSAGE - 1:
+        # The middle of what it said was left out, and that may be where it said who goes back.
         return False
     return read_cause(row.message) != row.message and read_cause(stored) == stored
 

@@ -18,7 +18,8 @@ from .estimates import Estimates
 from .grading import forecast_rollout, forecast_rows, grade_rollout
 from .limits import Books
 from .restrictions import find_restriction
-from .revert import plan_revert
+from .revert import plan_reverts
+from .revisions import is_return
 from .rows import MOVING, Course, Verdict, judge_row, shorten
 from .walk import Walk, walk_waves
 
@@ -40,13 +41,11 @@ def follow_rollout(
         estimates=Estimates.learn(fleet.children_of(cluster_set.meta.name)),
     )
     verdicts = [judge_row(course, wave.name, name) for wave in rollout.waves for name in wave.clusters]
-    _correct_books(books, cluster_set, verdicts)
+    _correct_books(books, course, verdicts)
     state = _choose_state(course, verdicts)
     reverts: tuple[RevertChild, ...] = ()
-    if state == "Halted" and cluster_set.upgrade.on_failure == "Revert":
-        planned = [plan_revert(course, verdict) for verdict in verdicts]
-        verdicts = [verdict for verdict, _ in planned]
-        reverts = tuple(revert for _, revert in planned if revert is not None)
+    if state == "Halted" and cluster_set.upgrade.on_failure == "Revert" and not _is_stopped(course):
+        verdicts, reverts = plan_reverts(course, verdicts, books)
     hold = _find_refusal(cluster_set, verdicts) or find_restriction(fleet, cluster_set)
     walk = walk_waves(course, verdicts, books, state=state, hold=hold.message if hold is not None else "")
     if state in {"Running", "Paused"} and all(wave.state == "Done" for wave in walk.waves):
@@ -111,18 +110,26 @@ def _choose_state(course: Course, verdicts: Sequence[Verdict]) -> str:
         return "Reverted" if gone_back else "Halted"
     if stored == "Aborted" or rollout.action == "Abort":
         return "Done" if arrived else "Aborted"
+    return "Paused" if _is_stopped(course) else "Running"
+
+
+def _is_stopped(course: Course) -> bool:
+    """Say whether a person has stopped the set or the rollout: nothing begins then, not even a way back."""
     paused = course.cluster_set.paused is not None and course.cluster_set.paused.holds(course.now)
-    return "Paused" if paused or rollout.action == "Pause" else "Running"
+    return paused or course.rollout.action != "Run"
 
 
-def _correct_books(books: Books, cluster_set: ClusterSet, verdicts: Sequence[Verdict]) -> None:
+def _correct_books(books: Books, course: Course, verdicts: Sequence[Verdict]) -> None:
     """Enter what the rows know better: who was given up moves no more, who tries again does."""
-    moving = books.moving.setdefault(cluster_set.meta.name, set())
+    moving = books.moving.setdefault(course.cluster_set.meta.name, set())
     for verdict in verdicts:
         if verdict.child is None:
             continue
         if verdict.row.state in MOVING:
             moving.add(verdict.child.name)
+        elif is_return(verdict.child.revision, course.name):
+            # It counts as failed until it is back; on its way it keeps its place.
+            continue
         elif verdict.row.state == "Failed" and verdict.child.revision != verdict.child.done_revision:
             moving.discard(verdict.child.name)
 

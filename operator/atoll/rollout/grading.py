@@ -7,10 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from atoll.fleet.cluster import OperationType
-from atoll.fleet.decisions import Forecast, Grade
+from atoll.fleet.decisions import Forecast, Grade, NewRollout, RolloutRow, WaveStatus
 from atoll.fleet.observed import ChildCluster
+from atoll.fleet.snapshot import Fleet
+from atoll.fleet.spec import ClusterSet
 
-from .estimates import Estimate, forecast_waves
+from .estimates import Estimate, Estimates, forecast_waves
 from .rows import FINISHED, MOVING, Course, Verdict
 from .walk import Walk
 
@@ -36,6 +38,25 @@ def forecast_rollout(course: Course, walk: Walk) -> Forecast:
         waits=_list_waits(course, walk.verdicts),
     )
     return to_forecast(left)
+
+
+def forecast_new(fleet: Fleet, cluster_set: ClusterSet, new: NewRollout) -> tuple[Forecast, Mapping[str, Forecast]]:
+    """Say how long a rollout that has not begun will take, and each of its members by name, windows left out."""
+    estimates = Estimates.learn(fleet.children_of(cluster_set.meta.name))
+    members: dict[str, Estimate] = {}
+    rows = []
+    for wave in new.waves:
+        for name in wave.clusters:
+            child = fleet.child(cluster_set.child_name(name))
+            hops = max(0, new.target_version.minor - child.version.minor) if child is not None else 1
+            if child is not None and not hops and not new.target_version.is_satisfied_by(child.version):
+                hops = 1
+            members[name] = estimates.of(child, hops)
+            rows.append(RolloutRow(cluster=name, wave=wave.name, state="Pending"))
+    waves = [(wave, WaveStatus(name=wave.name, state="Waiting")) for wave in new.waves]
+    set_limit = cluster_set.upgrade.max_concurrent.of(len(cluster_set.members), least=1)
+    whole = forecast_waves(waves, rows, members, set_limit)
+    return to_forecast(whole), {name: to_forecast(estimate) for name, estimate in members.items()}
 
 
 def forecast_rows(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:

@@ -6,18 +6,65 @@ all its data. Only a member that serves the new version gets the data back that 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from atoll.fleet.cluster import RevertPoint
+from atoll.fleet.cluster import ProviderInfo, RevertPoint
 from atoll.fleet.conditions import find, parse_time
 from atoll.fleet.decisions import RevertChild
 from atoll.fleet.observed import ChildCluster
+from atoll.fleet.spec import ClusterSet
 from atoll.fleet.values import Version
 
 from .health import last_change, served_version
+from .limits import Books, find_limit, find_regions
 from .revisions import is_return, return_revision
 from .rows import Course, Verdict
+
+
+def describe_way_back(cluster_set: ClusterSet, info: ProviderInfo | None) -> str:
+    """Say before anything moves whether a failed change can be taken back, at what cost, and until when."""
+    kind = cluster_set.provider.kind
+    if info is not None and not info.upgrades:
+        return "their owner changes them"
+    if info is not None and info.can_revert:
+        asked = "by itself" if cluster_set.upgrade.on_failure == "Revert" else "never by itself (onFailure is Halt)"
+        return (
+            f"a cluster that fails goes back {asked}, to the snapshot from before its change: later writes are lost; "
+            "one that is verified does not go back"
+        )
+    step = (
+        f": its point of no return is the step `{info.point_of_no_return}`" if info and info.point_of_no_return else ""
+    )
+    asked = "; onFailure Revert halts only" if cluster_set.upgrade.on_failure == "Revert" else ""
+    return f"provider {kind} cannot go back{step}{asked}"
+
+
+def plan_reverts(
+    course: Course, verdicts: Sequence[Verdict], books: Books
+) -> tuple[list[Verdict], tuple[RevertChild, ...]]:
+    """Decide which failed members go back now: no more at once than may change at once."""
+    # They are down already, so that no environment has less of them when they go back.
+    books = replace(books, limits={})
+    regions = find_regions(course.cluster_set)
+    moving = books.moving.setdefault(course.cluster_set.meta.name, set())
+    waves = {wave.name: wave for wave in course.rollout.waves}
+    judged: list[Verdict] = []
+    reverts: list[RevertChild] = []
+    for verdict in verdicts:
+        said, revert = plan_revert(course, verdict)
+        if revert is not None:
+            wave = waves[verdict.row.wave]
+            others = frozenset(map(course.cluster_set.child_name, wave.clusters)) & moving
+            in_wave = (wave.name, wave.max_concurrent, others)
+            if find_limit(books, course.cluster_set, in_wave, revert.child, regions):
+                judged.append(verdict)
+                continue
+            books.take(course.cluster_set.meta.name, revert.child)
+            reverts.append(revert)
+        judged.append(said)
+    return judged, tuple(reverts)
 
 
 def plan_revert(course: Course, verdict: Verdict) -> tuple[Verdict, RevertChild | None]:

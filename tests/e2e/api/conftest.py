@@ -25,7 +25,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from atoll.api.crds import build_crds
 from atoll.api.identity import Identity
-from atoll.api.policies import build_mutating_policies, build_validating_policies
+from atoll.api.policies import build_validating_policies
+from atoll.api.policies_people import build_mutating_policies
 from tests.support.binaries import find_program
 
 ETCD = "etcd-v3.6.8"
@@ -215,7 +216,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         }
         running_server.must("create", "-f", "-", body=labelled)
         policies = (
-            *build_validating_policies(Identity(usernames=(OPERATOR,), groups=("atoll.dev:operators",))),
+            *build_validating_policies(Identity(usernames=(OPERATOR,), groups=("atoll.dev:operators",)), (DELEGATE,)),
             *build_mutating_policies((DELEGATE,)),
         )
         running_server.must("apply", "--server-side", "--validate=strict", "-f", "-", body=policies)

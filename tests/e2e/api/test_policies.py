@@ -11,10 +11,21 @@ from typing import Any
 import pytest
 
 from atoll.api.identity import GARBAGE_COLLECTOR, NAMESPACE_CONTROLLER, Identity
-from atoll.api.policies import build_mutating_policies, build_validating_policies
+from atoll.api.policies import build_validating_policies
+from atoll.api.policies_people import build_mutating_policies
 from tests.support.helm import render_chart
 
-from .conftest import DELEGATE, NEWEST, OPERATOR, Answer, Server, serving, wait_until_in_force
+from .conftest import (
+    DELEGATE,
+    NEWEST,
+    OLDER,
+    OPERATOR,
+    Answer,
+    Server,
+    install_crds,
+    serving,
+    wait_until_in_force,
+)
 from .manifests import build
 
 pytestmark = pytest.mark.e2e
@@ -373,6 +384,36 @@ class TestRequestedBy:
         with existing(guarded, body):
             assert patch(guarded, body, {"spec": {"action": "Pause"}}, as_user="bob").code == 0
             assert self.requester(guarded, "rollout") == "bob"
+
+
+class TestRequestedByOnOlderClusters:
+    """There is no policy there that writes it: it is missing, or tells of who wrote it."""
+
+    KEY = TestRequestedBy.KEY
+
+    def test_nobody_is_named_by_somebody_else(self, tmp_path_factory: pytest.TempPathFactory) -> None:
+        with serving(OLDER, tmp_path_factory.mktemp("older")) as server:
+            install_crds(server)
+            server.must("create", "namespace", "fleet")
+            policies = build_validating_policies(Identity(usernames=(OPERATOR,)), (DELEGATE,))
+            server.must("apply", "--server-side", "--validate=strict", "-f", "-", body=list(policies))
+            wait_until_in_force(server)
+            body = build("ClusterSet")
+
+            def ask(version: str, requester: str | None, as_user: str) -> Answer:
+                change = {"metadata": {"annotations": {self.KEY: requester}}, "spec": {"version": version}}
+                return patch(server, body, change, as_user=as_user)
+
+            with existing(server, body):
+                forged = ask("v1.37.0", "carol", "mallory")
+                own = ask("v1.37.0", "mallory", "mallory")
+                stale = patch(server, body, {"spec": {"version": "v1.38.0"}}, as_user="bob")
+                label_alone = patch(server, body, {"metadata": {"labels": {"a": "b"}}}, as_user="bob")
+                removed = ask("v1.38.0", None, "bob")
+                delegated = ask("v1.39.0", "carol", DELEGATE)
+        assert "says who asks for the change of spec. Remove it, or name yourself in it." in forged.err
+        assert "says who asks" in stale.err, "what stands there names mallory, and bob asks"
+        assert [answer.code for answer in (own, label_alone, removed, delegated)] == [0, 0, 0, 0]
 
 
 @pytest.fixture(scope="module")

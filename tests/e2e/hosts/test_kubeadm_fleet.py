@@ -11,12 +11,14 @@ import pytest
 from tests.e2e.hosts.fleet_kit import build_configuration, build_key_secret, build_pool, build_set
 from tests.e2e.hosts.rig import Rig, RigHost
 from tests.support.home import TestHome, condition_of, open_home
-from tests.support.manifests import environment, fleet_namespace, tenant
+from tests.support.manifests import cluster_set, environment, fleet_namespace, member, tenant
 
 pytestmark = pytest.mark.e2e
 
 OLD, NEW = "v1.35.8", "v1.36.4"
 CHILD = "racks--dev"
+LOCAL = "tops"
+"""A set of local clusters beside it, whose rollout has the same course."""
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +50,52 @@ def home(
         opened.apply(build_key_secret(rig), build_configuration(), build_pool(hosts))
         opened.wait_ready("hostpool", "rack")
         opened.apply(build_set(rig, OLD), environment("dev"), tenant("shop", "dev", cpu="100m"))
+        opened.apply(cluster_set(LOCAL, member("dev", "dev"), version=OLD, network={"addressBlock": "10.144.0.0/12"}))
         yield opened
+
+
+def build_wave(*gates: Mapping[str, object]) -> dict[str, object]:
+    """The one wave of both sets, ended by a person's word, and by more."""
+    sign_off = {"name": "sign-off", "approval": {"count": 1, "groups": ["sre"]}}
+    return {"name": "all", "clusterSelector": {"matchLabels": {"stage": "dev"}}, "gates": [*gates, sign_off]}
+
+
+def build_smoke(image: str) -> dict[str, object]:
+    """A Job that needs no image of its own: the cluster's DNS server tells its version and ends."""
+    container = {"name": "smoke", "image": image, "command": ["/coredns", "-version"]}
+    pod = {"restartPolicy": "Never", "containers": [container]}
+    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "smoke"}, "spec": {"template": {"spec": pod}}}
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "smoke", "namespace": "fleet"},
+        "data": {"job.yaml": json.dumps(job)},
+    }
+
+
+def approve(home: TestHome, rollout: str) -> None:
+    """Let somebody else than the requester approve."""
+    body = {
+        "apiVersion": "atoll.dev/v1alpha1",
+        "kind": "Approval",
+        "metadata": {"name": f"{rollout}-anna", "namespace": "fleet"},
+        "spec": {
+            "rolloutRef": {"name": rollout, "uid": home.get("rollout", rollout)["metadata"]["uid"]},
+            "wave": "all",
+            "gate": "sign-off",
+            "approver": {"username": "anna", "groups": ["sre"]},
+        },
+    }
+    asked = ("--as", "anna", "--as-group", "sre", "--as-group", "system:masters")
+    home.kubectl("create", "-f", "-", *asked, stdin=json.dumps(body))
+
+
+def read_course(home: TestHome, rollout: str) -> list[tuple[str, str, str]]:
+    """What a rollout's record says of its waves and members, in order."""
+    records = home.get("configmap", f"{rollout}-audit-1")["data"]["records"].splitlines()
+    entries = [json.loads(line) for line in records]
+    told = ("Began", "WaveBegan", "WaveDone", "Done", "MemberTold", "MemberDone", "MemberFailed")
+    return [(item["event"], item["wave"], item["cluster"]) for item in entries if item["event"] in told]
 
 
 def states(home: TestHome) -> dict[str, str]:
@@ -86,15 +133,34 @@ def test_it_is_upgraded_host_by_host_and_stays_the_same_cluster(home: TestHome) 
     home.kubectl("create", "configmap", "kept", "--from-literal=a=b", kubeconfig=kubeconfig)
     assert set(nodes(home, kubeconfig).values()) == {OLD}
 
-    home.patch("clusterset", "racks", {"spec": {"version": NEW}})
+    dns = home.get("deployment", "coredns", namespace="kube-system", kubeconfig=kubeconfig)
+    home.apply(build_smoke(dns["spec"]["template"]["spec"]["containers"][0]["image"]))
+    smoke = {"name": "smoke", "job": {"manifestsRef": {"name": "smoke"}}}
+    home.patch("clusterset", "racks", {"spec": {"version": NEW, "upgrade": {"waves": [build_wave(smoke)]}}})
+    home.patch("clusterset", LOCAL, {"spec": {"version": NEW, "upgrade": {"waves": [build_wave()]}}})
     home.wait(
         lambda: home.get("childcluster", CHILD),
         lambda body: body["status"].get("version") == NEW and condition_of(body, "Ready").get("status") == "True",
         f"{CHILD} at {NEW}",
         seconds=600,
     )
-    home.wait_ready("clusterset", "racks", seconds=60)
+    gates = home.wait(
+        lambda: {gate["name"]: gate for gate in home.get("rollout", "racks-1")["status"]["waves"][0].get("gates", ())},
+        lambda seen: seen.get("smoke", {}).get("state") == "Open",
+        "the Job to succeed in the changed cluster",
+    )
+    assert gates["sign-off"]["state"] == "Closed"
+    approve(home, "racks-1")
+    approve(home, f"{LOCAL}-1")
+    for name in ("racks", LOCAL):
+        home.wait_ready("clusterset", name, seconds=60)
 
+    assert read_course(home, "racks-1") == read_course(home, f"{LOCAL}-1"), "the same states, the same rows"
+    home.wait(
+        lambda: home.kubectl("get", "namespaces", "-o", "name", kubeconfig=kubeconfig).stdout,
+        lambda seen: "atoll-gate" not in seen,
+        "the namespace of the gate's Job to be gone",
+    )
     assert set(nodes(home, kubeconfig).values()) == {NEW}
     assert home.get("namespace", "kube-system", namespace="", kubeconfig=kubeconfig)["metadata"]["uid"] == pinned
     assert home.get("configmap", "kept", namespace="default", kubeconfig=kubeconfig)["data"] == {"a": "b"}

@@ -8,7 +8,8 @@ import pytest
 
 from atoll.api.identity import Identity, build_service_account_username
 from atoll.api.kinds import KINDS
-from atoll.api.policies import build_mutating_policies, build_owned, build_validating_policies
+from atoll.api.policies import build_owned, build_validating_policies
+from atoll.api.policies_people import build_mutating_policies
 from atoll.api.rights import build_cluster_rules, build_fleet_rules, build_operator_rights, build_people_roles
 
 ATOLL = Identity(usernames=(build_service_account_username("atoll-system", "atoll"),))

@@ -205,14 +205,16 @@ def test_a_change_of_version_goes_in_waves_and_skips_no_minor():
         ("quickstart--prod-a", "change", "prod", hops),
         ("quickstart--prod-b", "change", "prod", hops),
     ]
-    assert plan["rollouts"] == [
-        {
-            "namespace": "fleet",
-            "clusterSet": "quickstart",
-            "target": "v1.36.4",
-            "waves": [{"name": "canary", "clusters": ["dev"]}, {"name": "prod", "clusters": ["prod-a", "prod-b"]}],
-        }
+    (rollout,) = plan["rollouts"]
+    assert (rollout["namespace"], rollout["clusterSet"], rollout["target"]) == ("fleet", "quickstart", "v1.36.4")
+    assert [(wave["name"], wave["clusters"]) for wave in rollout["waves"]] == [
+        ("canary", ["dev"]),
+        ("prod", ["prod-a", "prod-b"]),
     ]
+    # Two hops each, of which nobody remembers how long they take: a long range.
+    assert all(2 * item["lowSeconds"] < item["seconds"] for wave in rollout["waves"] for item in wave["forecast"].values())
+    assert rollout["forecast"]["lowSeconds"] < rollout["forecast"]["seconds"] < rollout["forecast"]["highSeconds"]
+    assert rollout["wayBack"].startswith("a cluster that fails goes back never by itself (onFailure is Halt)")
     assert choose_exit_code(plan) == 1
 
 

@@ -1,200 +1,449 @@
-"""What may never happen in any rollout, written apart from the planner: it reads objects, never reasons."""
+"""What may never happen in any rollout, written apart from the planner: it reads objects, never reasons.
+
+The numbers are those of the row "Upgrades" in the project's anchors. A violation names its invariant.
+"""
 
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from atoll.fleet.cluster import OperationType
+from atoll.fleet.cluster import Presence
 from atoll.fleet.values import Version
-from atoll.rollout.revisions import member_revision
+
+from .almanac import is_open_throughout
+from .reading import (
+    find_closed,
+    find_hosted,
+    find_ill,
+    find_wanted,
+    is_down,
+    is_lost,
+    is_moving,
+    is_returned,
+    is_settled,
+    least_seconds,
+    list_calendars,
+    list_freezes,
+    served_by,
+)
+
+INVARIANTS = {
+    "set-limit": (1, "no more of a set change at once than it allows"),
+    "wave-limit": (1, "no more of a wave change at once than it allows"),
+    "region-limit": (1, "no more of a region change at once than the set allows"),
+    "environment-limit": (1, "no more clusters of an environment are down at once, over all sets, than it allows"),
+    "one-minor": (2, "one minor at a time, and never out of a minor in which a cluster was not verified"),
+    "never-down": (2, "nobody goes to an older version, but to where a revert brings it"),
+    "wave-order": (4, "a wave begins when all before it are over"),
+    "soak": (4, "a wave is over when all of it were through for as long as it soaks"),
+    "wave-well": (4, "a wave is over when all that arrived are well"),
+    "known-health": (5, "who is not known to be well is not changed"),
+    "pause": (7, "what is paused begins nothing"),
+    "failure-budget": (8, "beyond the failure budget nothing begins"),
+    "ended": (8, "what was halted, aborted or superseded begins nothing"),
+    "gate": (9, "a wave is over when each of its frozen gates is open at that moment"),
+    "window": (10, "a change begins inside all windows, and is expected to end in them"),
+    "freeze": (10, "a change neither begins nor is expected to end in a freeze"),
+    "between-steps": (11, "in the end nobody stands between two steps"),
+    "late-joiner": (12, "in the end late joiners are where the others are"),
+    "told-twice": (15, "nobody is told twice, or while it moves"),
+    "name-twice": (15, "no name of a rollout is used again, and no set has two at once"),
+    "forgets": (16, "what was over stays over, and who failed has failed, whatever is forgotten"),
+    "revert": (18, "only who is lost, beyond the budget, and can, goes back: to what it was, and is verified again"),
+    "revert-limit": (18, "going back takes a place as any change does"),
+    "preflight": (19, "nobody is told to move without a clean look at that very hop, ten minutes old at most"),
+    "liveness": (20, "a healthy, unpaused fleet with open gates finishes"),
+    "rows": (0, "rows are the frozen members"),
+}
+"""Number in the row, and what is demanded, by name."""
+
+LOOK = timedelta(minutes=10)
+"""How old a look before a change may be."""
+OLDEST = timedelta(minutes=30)
+"""How old anything may be that was seen of a cluster and still proves that it is well."""
+UNENDED = {"", "Running", "Paused"}
 
 
-def is_lost(child, fleet):
-    """The cluster was given up: its change failed, or three verifications did."""
-    if child.operation is not None:
-        return child.operation.failed
-    run = fleet.views[child.name].verification
-    return run is not None and run.revision == child.revision and not run.passed and run.attempt >= 3
+class Broken(AssertionError):
+    """An invariant does not hold."""
+
+    def __init__(self, invariant, message):
+        assert invariant in INVARIANTS, invariant
+        super().__init__(f"[{invariant}] {INVARIANTS[invariant][1]}: {message}")
+        self.invariant = invariant
 
 
-def is_moving(child, fleet):
-    if child.operation is not None and not child.operation.failed and child.operation.type != OperationType.REPAIR:
-        return True
-    if fleet.cluster_set(child.set_name).member(child.member_name) is None:
-        return False
-    return child.revision != child.done_revision and not is_lost(child, fleet)
+def demand(invariant, holds, message=""):
+    if not holds:
+        raise Broken(invariant, message)
 
 
 @dataclass
 class Monitor:
     """Call it with every decision, before it is applied."""
 
-    names: set[str] = field(default_factory=set)
     done: dict[tuple[str, str], str] = field(default_factory=dict)
-    """The revision at which a row of a rollout was Done."""
+    """The revision at which a row of a rollout was Done, by (rollout, member)."""
     over_since: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    """Since when all members of a wave are through, by (rollout, wave)."""
     rested: dict[str, tuple[str, Version]] = field(default_factory=dict)
     """What each child was when it was verified last: its revision, and what it served."""
-    passed: set[tuple[str, str]] = field(default_factory=set)
-    """Waves that were over, and had soaked, at some time."""
+    failed: dict[tuple[str, str], str] = field(default_factory=dict)
+    """The revision at which a member failed, as its rollout has told, by (rollout, member)."""
+    passed: set[tuple[str, str, str]] = field(default_factory=set)
+    """Gates whose Jobs had all succeeded once, by (rollout, wave, gate): what was run is taken away then."""
+    names: set[str] = field(default_factory=set)
+    blind: bool = False
+    """It watches from outside, and cannot see looks, Jobs and answers."""
     advances: int = 0
 
     def __call__(self, fleet, decision, now):
-        self.watch_waves(fleet, now)
-        for child in fleet.children:
-            if child.revision == child.done_revision:
-                self.rested[child.name] = (child.revision, self.served(fleet.views[child.name]))
-        for revert in decision.reverts:
-            self.check_revert(fleet, revert)
-        self.check_rows(fleet, decision)
-        self.check_names(fleet, decision)
-        orders = {advance.child: advance for advance in decision.advances}
-        assert len(orders) == len(decision.advances), "one child was told twice"
+        self.names |= {rollout.meta.name for rollout in fleet.rollouts}
+        self.remember(fleet, now)
+        self.check_progress(fleet, decision, now)
+        self.check_new(fleet, decision)
+        orders = {order.child: order for order in (*decision.advances, *decision.reverts)}
+        demand("told-twice", len(orders) == len(decision.advances) + len(decision.reverts), str(list(orders)))
         for advance in decision.advances:
             self.advances += 1
             self.check_start(fleet, decision, advance, now)
-        if orders:
-            self.check_concurrency(fleet, orders)
+        for revert in decision.reverts:
+            self.check_revert(fleet, revert, now)
+        started = {advance.child for advance in decision.advances}
+        self.check_limits(fleet, orders, started)
+        self.check_environments(fleet, orders, started)
+        self.check_limits(fleet, orders, {revert.child for revert in decision.reverts}, "revert-limit")
 
-    def watch_waves(self, fleet, now):
+    # What it remembers
+
+    def remember(self, fleet, now):
+        for child in fleet.children:
+            if child.done_revision and is_settled(child):
+                self.rested[child.name] = (child.revision, served_by(child, fleet.views.get(child.name)))
         for rollout in fleet.rollouts:
             owner = fleet.cluster_set(rollout.set_name)
+            if owner is None:
+                continue
+            self.remember_failures(fleet, owner, rollout)
             for wave in rollout.waves:
                 key = (rollout.meta.name, wave.name)
                 if all(self.is_over(fleet, owner, rollout, name) for name in wave.clusters):
-                    since = self.over_since.setdefault(key, now)
-                    here = [name for name in wave.clusters if owner.member(name) is not None]
-                    # A wave whose members have all left has nothing that could soak.
-                    if now - since >= timedelta(seconds=wave.soak_seconds if here else 0):
-                        self.passed.add(key)
+                    self.over_since.setdefault(key, now)
                 else:
                     self.over_since.pop(key, None)
 
-    def is_over(self, fleet, owner, rollout, name):
-        member = owner.member(name)
-        child = fleet.child(owner.child_name(name))
-        if member is None or child is None:
-            return True
-        if child.rollout == rollout.meta.name and child.revision != child.done_revision and is_lost(child, fleet):
-            return True
-        failed = {row["cluster"] for row in rollout.status.get("rows", ()) if row["state"] == "Failed"}
-        if name in failed and child.revision != child.done_revision:
-            return True
-        return child.done_revision == child.revision == member_revision(owner, member, fleet.regimes)
+    def remember_failures(self, fleet, owner, rollout):
+        told = {row["cluster"] for row in rollout.status.get("rows", ()) if row["state"] in {"Failed", "Reverted"}}
+        prefix = f"{rollout.set_name}--"
+        told = {name.removeprefix(prefix) for name in told}
+        for name in (name for wave in rollout.waves for name in wave.clusters):
+            key, child = (rollout.meta.name, name), fleet.child(owner.child_name(name))
+            if child is None or is_settled(child) or child.rollout != rollout.meta.name:
+                self.failed.pop(key, None)
+            elif name in told:
+                self.failed.setdefault(key, child.revision)
+            elif self.failed.get(key) != child.revision:
+                self.failed.pop(key, None)
 
-    def check_rows(self, fleet, decision):
+    def has_failed(self, fleet, rollout, child):
+        """This rollout has moved it, and that has failed; or has sent it back, for it had failed."""
+        if child is None or child.rollout != rollout.meta.name:
+            return False
+        if is_returned(child, rollout.meta.name):
+            return True
+        known = self.failed.get((rollout.meta.name, child.member_name)) == child.revision
+        return not is_settled(child) and (known or is_lost(child, fleet.views.get(child.name)))
+
+    def is_given_up(self, fleet, child):
+        """It has failed, and holds no place among those that move."""
+        known = any(
+            self.failed.get((rollout.meta.name, child.member_name)) == child.revision
+            for rollout in fleet.rollouts
+            if rollout.meta.name == child.rollout and rollout.set_name == child.set_name
+        )
+        return (known and not is_returned(child, child.rollout)) or is_lost(child, fleet.views.get(child.name))
+
+    def is_over(self, fleet, owner, rollout, name):
+        """Nothing more will be done to it in its wave: it has arrived, left, or failed."""
+        member, child = owner.member(name), fleet.child(owner.child_name(name))
+        if member is None or child is None or self.has_failed(fleet, rollout, child):
+            return True
+        if (rollout.meta.name, name) in self.failed and not is_settled(child):
+            return True
+        # One that went back to just what is asked for now is there, too.
+        there = child.revision.partition("~~")[0] == find_wanted(fleet, owner, name)
+        return is_settled(child) and there
+
+    # What rollouts say of themselves
+
+    def check_progress(self, fleet, decision, now):
         for progress in decision.progress:
+            rollout = next(item for item in fleet.rollouts if item.meta.name == progress.name)
+            owner = fleet.cluster_set(rollout.set_name)
+            before = rollout.status.get("state", "")
+            if before in {"Halted", "Aborted", "Reverted"}:
+                demand("ended", progress.state not in UNENDED, f"{progress.name} was {before}, is {progress.state}")
             if progress.state == "Superseded":
                 continue
-            rollout = next(item for item in fleet.rollouts if item.meta.name == progress.name)
-            frozen = [name for wave in rollout.waves for name in wave.clusters]
-            assert [row.cluster for row in progress.rows] == frozen, "rows are not the frozen members"
-            owner = fleet.cluster_set(rollout.set_name)
-            for row in progress.rows:
-                member = owner.member(row.cluster)
-                if member is None:
-                    continue
-                wanted = member_revision(owner, member, fleet.regimes)
-                key = (progress.name, row.cluster)
-                if row.state == "Done":
-                    self.done[key] = wanted
-                elif self.done.get(key) == wanted:
-                    raise AssertionError(f"{key} was Done and is {row.state}")
+            self.check_rows(fleet, owner, rollout, progress)
+            stored = {wave["name"]: wave["state"] for wave in rollout.status.get("waves", ())}
+            for wave, told in zip(rollout.waves, progress.waves, strict=True):
+                if stored.get(wave.name) == "Done":
+                    demand("forgets", told.state == "Done", f"{progress.name}: wave {wave.name} was Done")
+                else:
+                    self.check_wave(fleet, owner, rollout, wave, progress, now)
+            if progress.state == "Done" and before in UNENDED and rollout.action != "Abort":
+                ends = [wave.state for wave in progress.waves]
+                demand("wave-order", set(ends) <= {"Done"}, f"{progress.name} is Done with {ends}")
 
-    def check_names(self, fleet, decision):
-        self.names |= {rollout.meta.name for rollout in fleet.rollouts}
+    def check_rows(self, fleet, owner, rollout, progress):
+        frozen = [name for wave in rollout.waves for name in wave.clusters]
+        demand("rows", self.blind or [row.cluster for row in progress.rows] == frozen, progress.name)
+        for row in progress.rows:
+            key, wanted = (progress.name, row.cluster), find_wanted(fleet, owner, row.cluster)
+            child = fleet.child(owner.child_name(row.cluster))
+            if row.state == "Done":
+                self.done[key] = wanted
+            elif wanted and self.done.get(key) == wanted:
+                raise Broken("forgets", f"{key} was Done and is {row.state}")
+            if self.failed.get(key) is not None and wanted and child is not None:
+                held = row.state in {"Failed", "Reverted"} or child.revision != self.failed[key]
+                demand("forgets", held or is_settled(child), f"{key} had failed and is {row.state}")
+
+    def check_wave(self, fleet, owner, rollout, wave, progress, now):
+        """A gate is said to be open, or a wave to be over, for the first time: is it?"""
+        key = (rollout.meta.name, wave.name)
+        told = next(item for item in progress.waves if item.name == wave.name)
+        here = [name for name in wave.clusters if owner.member(name) and fleet.child(owner.child_name(name))]
+        children = [fleet.child(owner.child_name(name)) for name in here]
+        arrived = [child for child in children if is_settled(child) and not is_returned(child, rollout.meta.name)]
+        opened = {gate["name"] for gate in told.gates if gate["state"] == "Open"}
+        for gate in wave.gates if told.state == "Done" else opened:
+            closed = self.find_closed(fleet, rollout, wave.name, gate, now, [child.name for child in arrived])
+            demand("gate", not closed, f"{key}: gate {gate}: {closed}")
+        if told.state != "Done":
+            return
+        names = [item.name for item in rollout.waves]
+        former = progress.waves[: names.index(wave.name)]
+        demand("wave-order", all(item.state == "Done" for item in former), f"{wave.name} is over before {former}")
+        since = self.over_since.get(key)
+        demand("wave-order", since is not None, f"{key} is said to be over")
+        # A wave whose members have all left has nothing that could soak.
+        soaked = now - since >= timedelta(seconds=wave.soak_seconds if here else 0)
+        demand("soak", soaked, f"{key}: {now - since} of {wave.soak_seconds} s")
+        for child in arrived:
+            ill = find_ill(fleet.views.get(child.name), now, OLDEST)
+            demand("wave-well", self.blind or not ill, f"{key}: {child.name}: {ill}")
+
+    def find_closed(self, fleet, rollout, wave, gate, now, arrived):
+        key = (rollout.meta.name, wave, gate)
+        declared = fleet.cluster_set(rollout.set_name).upgrade.waves
+        kinds = {found.kind for item in declared if item.name == wave for found in item.gates if found.name == gate}
+        if self.blind and kinds & {"metric", "job"}:
+            return ""
+        if "job" in kinds and key in self.passed:
+            return ""
+        closed = find_closed(fleet, rollout, wave, gate, now, arrived)
+        if not closed and "job" in kinds:
+            self.passed.add(key)
+        return closed
+
+    def check_new(self, fleet, decision):
         for new in decision.new:
-            assert new.name not in self.names, "a name was used again"
+            demand("name-twice", new.name not in self.names, new.name)
             told = {progress.name: progress.state for progress in decision.progress}
             for rollout in fleet.rollouts:
                 state = told.get(rollout.meta.name, rollout.status.get("state", ""))
-                assert rollout.set_name != new.set_name or state not in {"", "Running", "Paused"}, "two at once"
+                if rollout.set_name == new.set_name and rollout.meta.deletion_time is None:
+                    demand("name-twice", state not in UNENDED, f"{new.name} beside {rollout.meta.name}")
             frozen = [name for wave in new.waves for name in wave.clusters]
-            assert len(frozen) == len(set(frozen)) > 0
+            demand("rows", len(frozen) == len(set(frozen)) > 0, new.name)
+            self.check_regimes(fleet, new)
+
+    def check_regimes(self, fleet, new):
+        """Regimes are obeyed by every wave with a member that is attested for them."""
+        owner = fleet.cluster_set(new.set_name)
+        for wave in new.waves:
+            members = [member for member in owner.members if member.name in wave.clusters]
+            names = {*owner.regimes, *(name for member in members for name in member.regimes)}
+            for regime in fleet.regimes:
+                if regime.meta.name in names:
+                    demand("soak", wave.soak_seconds >= regime.upgrade.min_soak_seconds, f"{new.name}: {wave.name}")
+                    asked = not regime.upgrade.approvals or f"regime-{regime.meta.name}" in wave.gates
+                    demand("gate", asked, f"{new.name}: {wave.name} has no gate of Regime {regime.meta.name}")
+
+    # Who is told to move
 
     def check_start(self, fleet, decision, advance, now):
         rollout = next(item for item in fleet.rollouts if item.meta.name == advance.rollout)
-        owner = fleet.cluster_set(rollout.set_name)
-        child = fleet.child(advance.child)
-        view = fleet.views[child.name]
-        assert rollout.status.get("state", "") in {"", "Running", "Paused"}, "started after its end"
-        assert rollout.action == "Run"
-        assert owner.paused is None
-        served = self.served(view)
-        assert served <= advance.version, "went down"
-        assert advance.version.minor - served.minor <= 1, "skipped a minor"
-        if not is_lost(child, fleet):
-            assert child.revision == child.done_revision, "told to move while it moves"
-            assert view.member is not None, "changed an unreachable cluster"
-        names = [wave.name for wave in rollout.waves]
-        mine = next(wave.name for wave in rollout.waves if child.member_name in wave.clusters)
-        for former in names[: names.index(mine)]:
-            assert (rollout.meta.name, former) in self.passed, f"{mine} began before {former} was over and had soaked"
+        owner, child = fleet.cluster_set(rollout.set_name), fleet.child(advance.child)
+        view = fleet.views.get(child.name)
+        lost = is_lost(child, view) or self.is_given_up(fleet, child)
+        demand("ended", rollout.status.get("state", "") in UNENDED, f"{rollout.meta.name}: {advance.child}")
+        demand("pause", rollout.action == "Run", f"{rollout.meta.name} is to {rollout.action}: {advance.child}")
+        paused = owner.paused is not None and owner.paused.holds(now)
+        demand("pause", not paused, f"{owner.meta.name}: {advance.child}")
+        demand("told-twice", lost or is_settled(child), f"{child.name} moves to {child.version} ({child.revision})")
+        self.check_health(fleet, child, view, now, lost=lost)
+        self.check_version(child, view, advance, lost=lost)
+        self.check_turn(fleet, decision, rollout, child)
         failed = [
             name
             for wave in rollout.waves
             for name in wave.clusters
-            if (other := fleet.child(owner.child_name(name))) is not None
-            and other.rollout == rollout.meta.name
-            and other.revision != other.done_revision
-            and is_lost(other, fleet)
+            if self.has_failed(fleet, rollout, fleet.child(owner.child_name(name)))
         ]
-        assert len(failed) <= owner.upgrade.failure_budget.of(sum(len(wave.clusters) for wave in rollout.waves))
-        for name in self.hosted(fleet, child):
-            environment = fleet.environment(name)
-            assert not any(freeze.start <= now < freeze.end for freeze in environment.freezes), "changed while frozen"
+        budget = owner.upgrade.failure_budget.of(sum(len(wave.clusters) for wave in rollout.waves))
+        demand("failure-budget", len(failed) <= budget, f"{child.name} begins, {failed} failed of {budget}")
+        self.check_time(fleet, owner, child, now)
+        if not lost and not self.blind:
+            self.check_look(fleet, owner, advance, view, now)
 
-    def check_revert(self, fleet, revert):
+    def check_health(self, fleet, child, view, now, *, lost):
+        if self.blind:
+            return
+        if lost:
+            # It may be mended by a change, so it need not be well; but it must be there, and be itself.
+            there = view is not None and view.refused is None and view.cluster.presence is Presence.PRESENT
+            demand("known-health", there, f"{child.name} has failed, and nobody knows what it is")
+            return
+        ill = find_ill(view, now, OLDEST)
+        demand("known-health", not ill, f"{child.name} is told to move, and {ill}")
+        run = view.verification
+        unproven = run is not None and run.revision == child.revision and not run.passed
+        demand("known-health", not unproven, f"{child.name} is told to move, and its verification fails")
+
+    def check_version(self, child, view, advance, *, lost):
+        served = served_by(child, view)
+        demand("never-down", served <= advance.version, f"{child.name}: {served} to {advance.version}")
+        minors = f"{child.name}: {served} to {advance.version}"
+        same_major = served.major == advance.version.major
+        demand("one-minor", same_major and advance.version.minor - served.minor <= 1, minors)
+        if lost and advance.version.minor != served.minor:
+            known = self.rested.get(child.name)
+            demand("one-minor", known is None or known[1].minor == served.minor, f"{minors}, where it was not verified")
+
+    def check_turn(self, fleet, decision, rollout, child):
+        progress = next((item for item in decision.progress if item.name == rollout.meta.name), None)
+        demand("wave-order", progress is not None, f"{rollout.meta.name} says nothing")
+        told = {wave.name: wave.state for wave in progress.waves}
+        mine = [wave.name for wave in rollout.waves if child.member_name in wave.clusters]
+        demand("wave-order", len(mine) == 1, f"{child.name} is in {mine}")
+        names = [wave.name for wave in rollout.waves]
+        early = [name for name in names[: names.index(mine[0])] if told.get(name) != "Done"]
+        demand("wave-order", not early, f"{child.name} of {mine[0]} begins before {early}")
+        demand("wave-order", told.get(mine[0]) != "Done", f"{child.name} of {mine[0]} begins after its end")
+
+    def check_time(self, fleet, owner, child, now):
+        member = owner.member(child.member_name)
+        seconds = least_seconds(fleet, owner.meta.name)
+        calendars = [windows for windows in list_calendars(fleet, owner, member) if windows]
+        inside = not calendars or is_open_throughout(calendars, (), now, seconds)
+        demand("window", inside, f"{child.name} begins at {now}, expected to take {seconds} s")
+        freezes = list_freezes(fleet, child.name)
+        free = not freezes or is_open_throughout((), freezes, now, seconds)
+        demand("freeze", free, f"{child.name} begins at {now}, expected to take {seconds} s")
+
+    def check_look(self, fleet, owner, advance, view, now):
+        info = fleet.providers.get(owner.provider.kind)
+        if info is not None and not info.upgrades:
+            return
+        look = view.preflight
+        demand("preflight", look is not None, f"nobody has looked at {advance.child}")
+        same = (look.rollout, str(look.version)) == (advance.rollout, str(advance.version))
+        demand("preflight", same, f"{advance.child} goes to {advance.version}; the look was at {look.version}")
+        demand("preflight", not look.findings, f"{advance.child}: {look.findings}")
+        demand("preflight", timedelta() <= now - look.time <= LOOK, f"{advance.child} was looked at at {look.time}")
+
+    def check_revert(self, fleet, revert, now):
         """Only who is lost goes back, to what it was when it was verified last, and is verified there again."""
         rollout = next(item for item in fleet.rollouts if item.meta.name == revert.rollout)
-        owner = fleet.cluster_set(rollout.set_name)
-        child = fleet.child(revert.child)
-        assert owner.upgrade.on_failure == "Revert"
-        assert child.rollout == rollout.meta.name, "reverted somebody else's change"
-        assert is_lost(child, fleet), "reverted who is not lost"
-        revision, version = self.rested[child.name]
-        assert revert.version == version, "went back too far"
-        assert revert.revision not in {revision, child.revision}, "would not be verified again"
-        member = owner.member(child.member_name)
-        wanted = member_revision(owner, member, fleet.regimes) if member is not None else ""
-        assert self.done.get((rollout.meta.name, child.member_name)) != wanted, "reverted who was Done"
+        owner, child = fleet.cluster_set(rollout.set_name), fleet.child(revert.child)
+        view = fleet.views.get(child.name)
+        demand("revert", owner.upgrade.on_failure == "Revert", f"{owner.meta.name} does not ask for it")
+        demand("revert", child.rollout == rollout.meta.name, f"{child.name}: somebody else's change")
+        demand("pause", rollout.action != "Abort", f"{rollout.meta.name} is to Abort, and {child.name} goes back")
+        paused = rollout.action == "Pause" or (owner.paused is not None and owner.paused.holds(now))
+        demand("pause", not paused, f"{owner.meta.name} is paused, and {child.name} goes back")
+        demand("revert", self.is_given_up(fleet, child), f"{child.name} is not lost")
+        failed = [
+            name
+            for wave in rollout.waves
+            for name in wave.clusters
+            if self.has_failed(fleet, rollout, fleet.child(owner.child_name(name)))
+        ]
+        budget = owner.upgrade.failure_budget.of(sum(len(wave.clusters) for wave in rollout.waves))
+        over = len(failed) > budget or rollout.status.get("state", "") in {"Halted", "Reverted"}
+        demand("revert", over, f"{child.name} goes back, {failed} failed of {budget}")
+        info = fleet.providers.get(owner.provider.kind)
+        kept = revert.version == served_by(child, view)
+        demand("revert", kept or (info is not None and info.can_revert), f"{child.name}: its provider cannot")
+        if child.name in self.rested:
+            revision, version = self.rested[child.name]
+            demand("revert", revert.version == version, f"{child.name} goes to {revert.version}, was {version}")
+            demand("revert", revert.revision not in {revision, child.revision}, f"{child.name}: not verified again")
+        wanted = find_wanted(fleet, owner, child.member_name)
+        was_done = wanted and self.done.get((rollout.meta.name, child.member_name)) == wanted
+        demand("revert", not was_done, f"{child.name} was Done")
 
-    def check_concurrency(self, fleet, orders):
-        moving = {child.name for child in fleet.children if is_moving(child, fleet)} | set(orders)
+    # How many at once
+
+    def check_limits(self, fleet, orders, started, name=""):
+        """Count who moves when these orders are carried out; only sets in which something was started are judged."""
+        if not started:
+            return
         children = {child.name: child for child in fleet.children}
+        moving = {c.name for c in fleet.children if is_moving(fleet, c, self.is_given_up(fleet, c))} | set(orders)
         for owner in fleet.cluster_sets:
-            here = {name for name in moving if children[name].set_name == owner.meta.name}
-            started = {name for name in orders if children[name].set_name == owner.meta.name}
-            if not started:
+            here = {child for child in moving if children[child].set_name == owner.meta.name}
+            mine = {child for child in started if children[child].set_name == owner.meta.name}
+            if not mine:
                 continue
-            assert len(here) <= owner.upgrade.max_concurrent.of(len(owner.members), least=1), "too many in the set"
-            limit = owner.upgrade.max_concurrent_per_region
+            limit = owner.upgrade.max_concurrent.of(len(owner.members), least=1)
+            demand(name or "set-limit", len(here) <= limit, f"{sorted(here)} move, {limit} may")
+            per_region = owner.upgrade.max_concurrent_per_region
             regions = {owner.child_name(member.name): member.region for member in owner.members}
-            if limit is not None:
-                counts = Counter(regions.get(name, "") for name in here)
-                assert all(counts[regions.get(name, "")] <= limit for name in started), "too many in a region"
+            if per_region is not None:
+                counts = Counter(regions.get(child, "") for child in here)
+                crowded = [child for child in mine if counts[regions.get(child, "")] > max(per_region, 1)]
+                demand(name or "region-limit", not crowded, f"{sorted(here)} move, {per_region} of a region may")
             for rollout in fleet.rollouts:
-                for wave in rollout.waves:
-                    names = {owner.child_name(name) for name in wave.clusters}
-                    begun = {n for n in started if orders[n].rollout == rollout.meta.name} & names
-                    assert not begun or len(here & names) <= wave.max_concurrent, "too many in a wave"
-        down = {c.name for c in fleet.children if c.revision != c.done_revision or c.operation is not None}
-        down |= set(orders)
+                for wave in rollout.waves if rollout.set_name == owner.meta.name else ():
+                    names = {owner.child_name(member) for member in wave.clusters}
+                    begun = {child for child in mine if orders[child].rollout == rollout.meta.name} & names
+                    together = sorted(here & names)
+                    fits = not begun or len(together) <= wave.max_concurrent
+                    demand(name or "wave-limit", fits, f"{together} of {wave.name} move, {wave.max_concurrent} may")
+
+    def check_environments(self, fleet, orders, started):
+        """Count who is down, over all sets. Who goes back was down before."""
+        down = {child.name for child in fleet.children if is_down(child)} | set(orders)
         for environment in fleet.environments:
-            limit = environment.max_unavailable_clusters
-            hosts = {c.name for c in fleet.children if environment.meta.name in self.hosted(fleet, c)}
-            if limit is not None and hosts & set(orders):
-                assert len(hosts & down) <= limit, "too many of an environment"
+            limit, name = environment.max_unavailable_clusters, environment.meta.name
+            if limit is not None and started:
+                hosts = {child.name for child in fleet.children if name in find_hosted(fleet, child.name)}
+                fits = not hosts & started or len(hosts & down) <= limit
+                demand("environment-limit", fits, f"{sorted(hosts & down)} of {name} are down, {limit} may be")
 
-    @staticmethod
-    def served(view):
-        return view.member.version if view.member is not None else Version.parse(view.cluster.version)
+    # In the end
 
-    @staticmethod
-    def hosted(fleet, child):
-        return {
-            placement["environment"]
-            for tenant in fleet.tenants
-            for placement in tenant.status.get("placements", ())
-            if placement["cluster"] == child.name
-        }
+    def check_end(self, fleet):
+        """Everything was mended, opened and let run until nothing moved: has everybody arrived?"""
+        for owner in fleet.cluster_sets:
+            rollouts = [item for item in fleet.rollouts if item.set_name == owner.meta.name]
+            frozen = {name for rollout in rollouts[-1:] for wave in rollout.waves for name in wave.clusters}
+            for member in owner.members:
+                child = fleet.child(owner.child_name(member.name))
+                if child is None:
+                    continue
+                standing = f"{child.name} stands at {child.version} ({child.revision}, done {child.done_revision})"
+                demand("between-steps", is_settled(child) and child.operation is None, standing)
+                arrived = child.revision.partition("~~")[0] == find_wanted(fleet, owner, member.name)
+                hop = "~" in child.revision.replace("~~", "")
+                demand("between-steps", arrived or not hop, standing)
+                demand("liveness" if member.name in frozen else "late-joiner", arrived, standing)
+                fits = owner.version.is_satisfied_by(served_by(child, fleet.views.get(child.name)))
+                demand("liveness", fits, f"{standing}, {owner.version} is asked for")
+            # Nothing is left to do for one that was stopped before everybody had arrived in another way.
+            going = [item.meta.name for item in rollouts if item.status.get("state", "") in UNENDED]
+            demand("liveness", not going, f"{going} are under way")

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from atoll.decision.status.rollout import summarise_rollout
 from atoll.fleet.cluster import Finding, OperationType
-from atoll.fleet.gates import Approval, GateKey, GateReading
+from atoll.fleet.gates import Approval, GateKey, GateReading, JobQuestion, MetricQuestion
 from atoll.fleet.observed import CheckResult, OperationStatus, Rollout, Verification
 from atoll.fleet.preflight import PreflightRun
 from atoll.fleet.snapshot import Fleet
@@ -56,17 +56,41 @@ class Simulator:
     """What a metric gate would say now, by (wave, gate): open, and its words. Missing: nobody answers."""
     answers: dict[GateKey, GateReading] = field(default_factory=dict)
     asking: tuple = ()
+    jobs: dict[tuple[str, str], bool] = field(default_factory=dict)
+    """How the Job of a gate ends wherever it runs, by (wave, gate). Missing: it runs on."""
+    runs: dict[str, dict[GateKey, GateReading]] = field(default_factory=dict)
+    """How Jobs went, by ChildCluster."""
+    asleep: dict[str, datetime] = field(default_factory=dict)
+    """ChildClusters that nobody has looked at since then."""
+    second: Callable[..., None] | None = None
+    """Called with what a second operator without any memory decides on the same objects, and with the first's."""
+    writes: int | None = None
+    """How many writes of the next decision are done before the operator ends; None: all."""
+
+    def crash(self) -> None:
+        """Start the operator anew: it knows the objects, and nothing else."""
+        self.attempts.clear()
+        self.looks.clear()
+        self.answers.clear()
+        self.runs.clear()
+        self.asking = ()
 
     def nature(self, child: str) -> Nature:
         return self.natures.setdefault(child, Nature())
 
-    def change_set(self, **changes) -> None:
+    def change_set(self, name: str = "", **changes) -> None:
+        """Change the set of that name; the first one where none is named."""
+        name = name or self.fleet.cluster_sets[0].meta.name
         self.fleet = replace(
-            self.fleet, cluster_sets=tuple(replace(item, **changes) for item in self.fleet.cluster_sets[:1])
+            self.fleet,
+            cluster_sets=tuple(
+                replace(item, **changes) if item.meta.name == name else item for item in self.fleet.cluster_sets
+            ),
         )
 
-    def change_upgrade(self, **changes) -> None:
-        self.change_set(upgrade=replace(self.fleet.cluster_sets[0].upgrade, **changes))
+    def change_upgrade(self, name: str = "", **changes) -> None:
+        owner = self.fleet.cluster_set(name) if name else self.fleet.cluster_sets[0]
+        self.change_set(name, upgrade=replace(owner.upgrade, **changes))
 
     def change_rollout(self, name: str, **changes) -> None:
         self.fleet = replace(
@@ -74,8 +98,10 @@ class Simulator:
             rollouts=tuple(replace(r, **changes) if r.meta.name == name else r for r in self.fleet.rollouts),
         )
 
-    def run(self, script: Mapping[int, Callable[["Simulator"], None]] | None = None, ticks: int = 200) -> "Simulator":
-        """Go on until nothing changes and no script is left."""
+    def run(
+        self, script: Mapping[int, Callable[["Simulator"], None]] | None = None, ticks: int = 200, *, rest: bool = True
+    ) -> "Simulator":
+        """Go on until nothing changes and no script is left. `rest`: it has to come to that."""
         script = dict(script or {})
         quiet = 0
         for tick in range(ticks):
@@ -90,6 +116,8 @@ class Simulator:
             self.now += TICK
             if quiet > 4 and not script:
                 return self
+        if not rest:
+            return self
         raise AssertionError(f"still not at rest after {ticks} ticks:\n" + "\n".join(self.transcript[-20:]))
 
     def seen(self) -> Fleet:
@@ -112,7 +140,9 @@ class Simulator:
                 verification=verification,
                 revert_point=revert_point(*point) if point is not None else None,
             )
-            view = replace(view, preflight=self.looks.get(child.name))
+            view = replace(view, preflight=self.looks.get(child.name), jobs=dict(self.runs.get(child.name, {})))
+            if child.name in self.asleep:
+                view = replace(view, time=self.asleep[child.name])
             if child.name in self.silent:
                 view = replace(view, member=None, unreachable_since=START, unreachable_message="connection refused")
             views[child.name] = view
@@ -129,12 +159,23 @@ class Simulator:
     def decide(self):
         seen = self.seen()
         decision = plan_rollouts(seen, self.now)
-        assert plan_rollouts(seen, self.now) == decision
         if self.watcher is not None:
             self.watcher(seen, decision, self.now)
+        if self.second is not None:
+            self.second(plan_rollouts(forget(seen), self.now), decision)
+        else:
+            assert plan_rollouts(seen, self.now) == decision
         return decision
 
     def apply(self, decision) -> None:
+        cut, self.writes = self.writes, None
+        if cut is not None:
+            decision = cut_off(decision, cut)
+        self.write(decision)
+        if cut is not None:
+            self.crash()
+
+    def write(self, decision) -> None:
         for new in decision.new:
             waves = ", ".join(f"{item.name} {list(item.clusters)}" for item in new.waves)
             self.say(f"new {new.name} to {new.target_version}: {waves} | {new.reason}")
@@ -196,12 +237,19 @@ class Simulator:
                 time=self.now, open=said[0], cause="Below" if said[0] else "Above", message=said[1]
             )
             for question in self.asking
-            if (said := self.readings.get((question.key.wave, question.key.gate))) is not None
+            if isinstance(question, MetricQuestion)
+            and (said := self.readings.get((question.key.wave, question.key.gate))) is not None
         }
+        for question in self.asking:
+            if isinstance(question, JobQuestion) and question.child not in self.silent:
+                well = self.jobs.get((question.key.wave, question.key.gate))
+                cause = "Running" if well is None else "Succeeded" if well else "Failed"
+                run = GateReading(time=self.now, open=bool(well), cause=cause, message=f"its Job has {cause}")
+                self.runs.setdefault(question.child, {})[question.key] = run
 
-    def approve(self, wave, gate, username, *groups) -> None:
-        """Let somebody approve a gate of the latest rollout."""
-        rollout = self.fleet.rollouts[-1].meta
+    def approve(self, wave, gate, username, *groups, rollout="") -> None:
+        """Let somebody approve a gate of a rollout; of the latest one where none is named."""
+        rollout = self.find_rollout(rollout or self.fleet.rollouts[-1].meta.name).meta
         approval = Approval(
             meta=meta(f"{rollout.name}-{wave}-{gate}-{username}"),
             rollout=rollout.name,
@@ -289,6 +337,22 @@ class Simulator:
 
     def say(self, line: str) -> None:
         self.transcript.append(f"{self.now:%H:%M:%S} {line}")
+
+
+def forget(fleet):
+    """The fleet as an operator sees it that has just been started."""
+    views = {name: replace(view, preflight=None, verification=None, jobs={}) for name, view in fleet.views.items()}
+    return replace(fleet, views=views, readings={})
+
+
+def cut_off(decision, count):
+    """What is left of a decision when the operator ends after so many writes, in the order in which they are done."""
+    left = {}
+    for kind in ("new", "progress", "advances", "reverts"):
+        items = getattr(decision, kind)
+        left[kind] = items[:count]
+        count = max(0, count - len(items))
+    return replace(decision, **left, inspections=(), questions=())
 
 
 def write_verified(version, verified, now):

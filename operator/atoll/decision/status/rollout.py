@@ -11,6 +11,8 @@ from atoll.fleet.conditions import Condition, common, format_time, no, parse_tim
 from atoll.fleet.decisions import Forecast, RolloutProgress, RolloutRow, WaveStatus
 from atoll.fleet.observed import Rollout
 from atoll.fleet.values import thaw
+from atoll.rollout.audit_entries import ROW_MESSAGE
+from atoll.rollout.rows import shorten
 
 ROWS_LIMIT: Final = 20
 OVER: Final = frozenset({"Done", "Halted", "Aborted", "Reverted", "Superseded"})
@@ -100,7 +102,8 @@ def _write_row(row: RolloutRow) -> dict[str, Any]:
         "cluster": row.cluster,
         "wave": row.wave,
         "state": row.state,
-        "message": row.message[:512],
+        # Why a member failed stands at the end, and is read back from here.
+        "message": shorten(row.message, ROW_MESSAGE),
     }
     if row.forecast is not None:
         written["forecast"] = {"hops": row.hops, **_write_range(row.forecast)}

@@ -79,7 +79,13 @@ class KubeadmProvider:
 
     def info(self) -> ProviderInfo:
         """Say what this provider can do."""
-        return ProviderInfo(name="kubeadm", has_nodes=True, can_revert=False, uses_host_pool=True)
+        return ProviderInfo(
+            name="kubeadm",
+            has_nodes=True,
+            can_revert=False,
+            uses_host_pool=True,
+            point_of_no_return="upgrade the control plane",
+        )
 
     async def versions(self) -> tuple[str, ...]:
         """Return nothing: each block names a source of its own, and preflight looks there."""
