@@ -45,7 +45,7 @@ class Kit(Protocol):
     async def clean(self) -> None: ...
 
 
-LOCAL = ProviderInfo(name="local", has_nodes=False, can_revert=True, can_drill=True)
+LOCAL = ProviderInfo(name="local", has_nodes=False, can_revert=True, can_drill=True, usual_seconds=15.0)
 
 
 def build_wanted(version: str, cluster_id: str) -> WantedCluster:

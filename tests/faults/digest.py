@@ -6,11 +6,13 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from atoll.rollout.audit_pages import AUDIT_LABEL
+
 Json = dict[str, Any]
 
 _PATTERNS: Final = (
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "<uid>"),
-    (re.compile(r"\b(create|change|repair|revert|delete)-\d{8}t\d{6}-[0-9a-f]{8}\b"), r"\1-<operation>"),
+    (re.compile(r"\b(create|change|repair|revert|delete|drill)-\d{8}t\d{6}-[0-9a-f]{8}\b"), r"\1-<operation>"),
     (re.compile(r"\b[0-9a-f]{16}\b"), "<id>"),
     (re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)"), "<time>"),
     (re.compile(r"127\.0\.0\.1:\d+"), "127.0.0.1:<port>"),
@@ -18,14 +20,20 @@ _PATTERNS: Final = (
     (re.compile(r"etcd revision \d+"), "etcd revision <n>"),
 )
 _DROPPED_METADATA: Final = frozenset({"uid", "resourceVersion", "creationTimestamp", "managedFields", "selfLink"})
-_SECONDS: Final = frozenset({"seconds", "secondsTotal"})
+_SECONDS: Final = frozenset({"seconds", "secondsTotal", "lowSeconds", "highSeconds", "tookSeconds"})
+_VARYING: Final = frozenset({"within", "auditHead"})
+"""How many changes took as long as was forecast; and what the records say, which are checked apart."""
 
 
 def normalise(value: Any, hidden: Mapping[str, str]) -> Any:
     """Put placeholders where values may differ; `hidden` names further texts to replace, such as the namespace."""
     if isinstance(value, Mapping):
         return {
-            normalise(key, hidden): "<seconds>" if key in _SECONDS else normalise(entry, hidden)
+            normalise(key, hidden): "<seconds>"
+            if key in _SECONDS
+            else "<varies>"
+            if key in _VARYING
+            else normalise(entry, hidden)
             for key, entry in value.items()
         }
     if isinstance(value, (list, tuple)):
@@ -39,11 +47,13 @@ def normalise(value: Any, hidden: Mapping[str, str]) -> Any:
 
 
 def normalise_object(body: Mapping[str, Any], hidden: Mapping[str, str]) -> Json:
-    """Return what must be equal of an object; of a Secret only which keys it has."""
+    """Return what must be equal of an object; of a Secret, and of a rollout's record, only which keys it has."""
     metadata = {key: value for key, value in body["metadata"].items() if key not in _DROPPED_METADATA}
     kept: Json = {**body, "metadata": metadata}
     if body["kind"] == "Secret":
         kept["data"] = dict.fromkeys(body.get("data") or {}, "<secret>")
+    if AUDIT_LABEL in (metadata.get("labels") or {}):
+        kept["data"] = dict.fromkeys(body.get("data") or {}, "<records>")
     result: Json = normalise(kept, hidden)
     return result
 

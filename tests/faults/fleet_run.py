@@ -11,13 +11,14 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from atoll.api.identity import build_service_account_username
 from atoll.embedded.management import OPERATOR_ACCOUNT
 from atoll.errors import AtollError
-from atoll.fleet.conditions import find
+from atoll.fleet.conditions import find, parse_time
 from atoll.fleet.names import SYSTEM_NAMESPACE
 from atoll.kube.kinds import (
     ATOLL_KINDS,
@@ -34,6 +35,9 @@ from atoll.kube.kinds import (
 from atoll.kube.kubeconfigs import read_secret, secret_name
 from atoll.kube.member import MemberClient
 from atoll.kube.store import Store
+from atoll.rollout.audit import read as read_record
+from atoll.rollout.audit import verify_chain
+from atoll.rollout.audit_pages import join, read_pages
 
 from . import workload
 from .audit import AuditCount, compare, read_audit
@@ -80,6 +84,7 @@ class FleetRun:
     def __init__(
         self,
         hub: Store,
+        approver: Store,
         hub_home: Path,
         source: Path,
         folder: Path,
@@ -88,8 +93,12 @@ class FleetRun:
         plant: str,
         phase_seconds: float,
     ) -> None:
-        """`folder` is made for this run alone; what is left in it tells what happened. `source`: the code to run."""
+        """`folder` is made for this run alone; what is left in it tells what happened. `source`: the code to run.
+
+        `approver` is the same management plane as `hub`, and another person.
+        """
         self._hub = hub
+        self._approver = approver
         self._hub_home = hub_home
         self._folder = folder.resolve()
         self._fleet = fleet
@@ -136,15 +145,49 @@ class FleetRun:
         await self._until(lambda: self._all_ready(workload.OLD), "the fleet to be Ready")
 
     async def _upgrade(self) -> None:
+        freeze = workload.build_freeze(datetime.now(UTC))
+        await self._hub.patch_merge(ENVIRONMENT, self._fleet, workload.ENVIRONMENT, freeze, "harness")
         patch = {"spec": {"version": workload.NEW}}
         await self._hub.patch_merge(CLUSTER_SET, self._fleet, workload.SET, patch, "harness")
+        await self._until(self._waits_for_approval, "the Rollout to wait for its approval")
+        (rollout,) = await self._hub.list(ROLLOUT, self._fleet)
+        await self._approver.create(workload.build_approval(rollout))
+        await self._until(self._is_upgraded, "the Rollout to be Done and the fleet Ready")
+        await self._check_freeze(parse_time(freeze["spec"]["freezes"][0]["to"]))
+        await self._check_records()
 
-        async def is_done() -> bool:
-            rollouts = await self._hub.list(ROLLOUT, self._fleet)
-            done = [body for body in rollouts if (body.get("status") or {}).get("state") == "Done"]
-            return bool(done) and len(done) == len(rollouts) and await self._all_ready(workload.NEW)
+    async def _waits_for_approval(self) -> bool:
+        rollouts = await self._hub.list(ROLLOUT, self._fleet)
+        child = await self._hub.get(CHILD_CLUSTER, self._fleet, workload.CHILD)
+        served = (child or {}).get("status", {}).get("version")
+        return served == workload.NEW and [workload.waits_for_approval(body) for body in rollouts] == [True]
 
-        await self._until(is_done, "the Rollout to be Done and the fleet Ready")
+    async def _is_upgraded(self) -> bool:
+        rollouts = await self._hub.list(ROLLOUT, self._fleet)
+        done = [body for body in rollouts if (body.get("status") or {}).get("state") == "Done"]
+        return bool(done) and len(done) == len(rollouts) and await self._all_ready(workload.NEW)
+
+    async def _check_freeze(self, ends: datetime) -> None:
+        child = await self._hub.get(CHILD_CLUSTER, self._fleet, workload.CHILD)
+        history = (child or {}).get("status", {}).get("history") or ()
+        begun = [parse_time(entry["startedTime"]) for entry in history if entry["type"] == "Change"]
+        if len(begun) != 1 or begun[0] < ends:
+            raise RunFailed(f"upgrade: the environment is frozen until {ends}, and changes began at {begun}")
+
+    async def _check_records(self) -> None:
+        """See that the record of the rollout is whole, and tells the order and the approval."""
+        (rollout,) = await self._hub.list(ROLLOUT, self._fleet)
+        name, uid = rollout["metadata"]["name"], rollout["metadata"]["uid"]
+        lines = join(read_pages(name, uid, await self._hub.list(CONFIG_MAP, self._fleet)))
+        verdict = verify_chain(uid, lines, rollout["status"].get("auditHead", ""))
+        found = [record.entry for record in map(read_record, lines) if record is not None]
+        told = Counter(entry.event for entry in found)
+        if verdict.findings or verdict.unacknowledged:
+            raise RunFailed(f"upgrade: the record of {name} is broken: {verdict}")
+        if (told["Began"], told["MemberTold"], told["WaveDone"], told["Done"]) != (1, 1, 1, 1):
+            raise RunFailed(f"upgrade: the record of {name} tells something twice or not at all: {lines}")
+        if not any(entry.event == "GateOpened" and workload.APPROVER in entry.message for entry in found):
+            raise RunFailed(f"upgrade: the record of {name} does not tell who opened its gate: {lines}")
 
     async def _delete(self) -> None:
         for kind, name in (

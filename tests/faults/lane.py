@@ -22,12 +22,13 @@ from atoll.embedded.home import MANAGEMENT_ID, Home
 from atoll.embedded.lifecycle import get_binaries
 from atoll.embedded.management import connect, ensure_plane, furnish, write_kubeconfigs
 from atoll.embedded.operator_process import home_of
-from atoll.fleet.names import REQUESTED_BY
+from atoll.fleet.names import OPERATORS_GROUP, REQUESTED_BY
 from atoll.kube.kinds import CLUSTER_SET
 from atoll.kube.store import Store
 from atoll.planes.planes import Planes
 from atoll.shell.context import SystemClock
 from atoll.toolchain import Sources, Toolchain
+from tests.support.people import build_kubeconfig
 
 from . import workload
 from .digest import Json
@@ -107,6 +108,7 @@ class Lane:
         self._toolchain = Toolchain(Sources.from_environ(os.environ))
         self._planes = Planes(self._home.root, FoundBinaries(self._toolchain), clock=self._clock)
         self._store: Store | None = None
+        self._approver: Store | None = None
         self._wanted: dict[str, Json] | None = None
         self._number = 0
         self._keep = False
@@ -119,6 +121,9 @@ class Lane:
             self._store = connect(self._planes.kubeconfig(MANAGEMENT_ID))
             await furnish(self._store)
             await write_kubeconfigs(self._planes, self._store, self._home)
+            own = self._planes.kubeconfig(MANAGEMENT_ID)
+            person = build_kubeconfig(self._home.root, MANAGEMENT_ID, own, workload.APPROVER, OPERATORS_GROUP)
+            self._approver = connect(person)
             await self._wait_for_policies(self._store)
         except BaseException:
             await self.__aexit__()
@@ -127,8 +132,9 @@ class Lane:
 
     async def __aexit__(self, *_: object) -> None:
         self.tally.seconds = time.monotonic() - self._started
-        if self._store is not None:
-            await self._store.close()
+        for store in (self._store, self._approver):
+            if store is not None:
+                await store.close()
         for folder in self._root.glob("run-*"):
             await self._tidy(folder)
         await self._planes.remove(MANAGEMENT_ID)
@@ -217,10 +223,21 @@ class Lane:
         self, plans: Sequence[Plan], wanted: dict[str, Json] | None, *, plant: str = ""
     ) -> tuple[RunResult, Path]:
         assert self._store is not None, "use as a context manager"
+        assert self._approver is not None, "use as a context manager"
         self._number += 1
         folder = self._root / f"run-{self._number:04}"
         fleet = f"crash-{self._number:04}"
-        run = FleetRun(self._store, self._home.root, self._source, folder, fleet, plans, plant, self._phase_seconds)
+        run = FleetRun(
+            self._store,
+            self._approver,
+            self._home.root,
+            self._source,
+            folder,
+            fleet,
+            plans,
+            plant,
+            self._phase_seconds,
+        )
         result = await run.run(wanted)
         if not plant:
             self.tally.add(result)

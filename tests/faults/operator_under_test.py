@@ -35,12 +35,20 @@ class AuditedPlanes(Planes):
         self._audit = audit
 
     async def run_operation(
-        self, plane_id: str, spec: PlaneSpec, operation: Operation, *, keeps_authentication: bool = False
+        self,
+        plane_id: str,
+        spec: PlaneSpec,
+        operation: Operation,
+        *,
+        keeps_authentication: bool = False,
+        drills: bool = False,
     ) -> None:
         """Run an operation on an audited plane."""
         flags = (f"--audit-log-path={self._audit / plane_id}.log", "--audit-log-maxsize=1000")
         audited = replace(spec, audit_log=True, api_args=flags)
-        await super().run_operation(plane_id, audited, operation, keeps_authentication=keeps_authentication)
+        await super().run_operation(
+            plane_id, audited, operation, keeps_authentication=keeps_authentication, drills=drills
+        )
 
 
 async def run(arguments: argparse.Namespace) -> None:

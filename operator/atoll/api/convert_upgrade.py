@@ -58,6 +58,7 @@ def convert_rollout(body: Body) -> observed.Rollout:
                 clusters=wave.clusters,
                 max_concurrent=wave.max_concurrent,
                 soak_seconds=wave.soak_seconds,
+                min_soak_seconds=wave.min_soak_seconds,
                 gates=wave.gates,
             )
             for wave in wanted.waves
@@ -96,6 +97,7 @@ def _convert_wave(wave: Wave) -> spec.Wave:
         selector=selector,
         max_concurrent=values.Share.parse(wave.max_concurrent),
         soak_seconds=wave.soak_seconds,
+        min_soak_seconds=wave.min_soak_seconds,
         gates=tuple(_convert_gate(gate, wave.name) for gate in wave.gates),
     )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from atoll.fleet.names import ABANDON, ADOPT, CONFIRM_DELETION, REQUESTED_BY, TAKE_OVER
+from atoll.fleet.names import ABANDON, ADOPT, CONFIRM_DELETION, HOLD, REQUESTED_BY, TAKE_OVER
 from atoll.segregation.cel import Body, build_validation, write_list
 
 from .identity import GARBAGE_COLLECTOR, NAMESPACE_CONTROLLER, Identity
@@ -105,7 +105,7 @@ def build_in_use() -> tuple[Body, ...]:
 def build_owned(identity: Identity) -> tuple[Body, ...]:
     """Build the policy that Atoll alone makes, changes and deletes what is its own, and writes every status.
 
-    Everybody with the right to update may set the annotations abandon and take-over and those of other tools, and
+    Everybody with the right to update may set the annotations abandon, hold and take-over and those of other tools, and
     `spec.action` of a Rollout.
     """
     trusted = (
@@ -117,7 +117,7 @@ def build_owned(identity: Identity) -> tuple[Body, ...]:
         f"object.metadata.?{field} == oldObject.metadata.?{field}"
         for field in ("labels", "finalizers", "ownerReferences")
     )
-    free = write_list((ABANDON, TAKE_OVER))
+    free = write_list((ABANDON, HOLD, TAKE_OVER))
     # On a Rollout the requester is written by our own mutating policy, in the name of whoever asks.
     own = f"request.resource.resource == 'rollouts' && key == '{REQUESTED_BY}'"
     ours = f"key.startsWith('{GROUP}/') && !(key in {free}) && !({own})"

@@ -56,6 +56,8 @@ class FrozenWave(Part):
     """How many of them may change at once."""
     soak_seconds: Annotated[int, Field(ge=0, le=2_592_000)] = 0
     """How long the wave must stay healthy before the next begins."""
+    min_soak_seconds: Annotated[int, Field(ge=0, le=2_592_000)] | None = None
+    """How long is enough while all metric gates of the wave are open. Absent: no less than soakSeconds."""
     gates: Annotated[tuple[StepName, ...], Field(max_length=32, json_schema_extra=LIST_SET)] = ()
     """What must be open before the next wave begins, regimes' gates included."""
 
@@ -199,6 +201,17 @@ class Row(Part):
     """How long its change will probably take; absent once it is under way."""
 
 
+class HoldProposal(Part):
+    """A hold that failures suggest; the annotation atoll.dev/hold takes it up."""
+
+    label: Annotated[str, StringConstraints(min_length=3, max_length=400)]
+    """Label that all failed members have, and none that arrived, as key=value."""
+    matching: Count = 0
+    """Members still to come that have it, too."""
+    message: Message = ""
+    """What was seen, and how to take it up."""
+
+
 class RolloutStatus(Status):
     """How the rollout stands."""
 
@@ -220,6 +233,8 @@ class RolloutStatus(Status):
     """How many members are in which state."""
     rows: Annotated[tuple[Row, ...], Field(max_length=20, json_schema_extra=list_map("cluster"))] = ()
     """Unfinished members, the first 20; the truth about one is its ChildCluster."""
+    proposals: Annotated[tuple[HoldProposal, ...], Field(max_length=5, json_schema_extra=list_map("label"))] = ()
+    """Holds that failures suggest."""
     audit_head: Annotated[str, StringConstraints(max_length=128)] = ""
     """Digest of the last entry of the audit chain."""
 

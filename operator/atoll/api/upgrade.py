@@ -80,6 +80,15 @@ class Gate(Part):
 class Wave(Part):
     """Members that change together. A member belongs to the first wave that selects it."""
 
+    model_config = ConfigDict(
+        json_schema_extra=with_rules(
+            build_rule(
+                "!has(self.minSoakSeconds) || self.minSoakSeconds <= self.soakSeconds",
+                "minSoakSeconds must not be above soakSeconds. Lower it, or raise soakSeconds.",
+            )
+        )
+    )
+
     name: StepName
     """Name of the wave, unique in the set."""
     cluster_selector: Selector
@@ -87,7 +96,9 @@ class Wave(Part):
     max_concurrent: SomeShare = 1
     """How many of the wave may change at once: a number or a percentage."""
     soak_seconds: Annotated[int, Field(ge=0, le=2_592_000)] = 0
-    """How long the wave must stay healthy before the next begins."""
+    """How long the wave must stay healthy before the next begins; an alert starts it again."""
+    min_soak_seconds: Annotated[int, Field(ge=0, le=2_592_000)] | None = None
+    """With evidence, all metric gates of the wave open since it began to soak, this long is enough. Absent: never."""
     gates: Annotated[tuple[Gate, ...], Field(max_length=10, json_schema_extra=list_map("name"))] = ()
     """What must be open before the next wave begins."""
 

@@ -6,15 +6,15 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Any
 
 from atoll.api.convert import CONVERTERS
 from atoll.decision import Decision, decide
 from atoll.errors import BadInput
-from atoll.fleet.cluster import ObservedCluster, Presence, ProviderInfo
+from atoll.fleet.cluster import ObservedCluster, Presence
 from atoll.fleet.conditions import is_true
 from atoll.fleet.decisions import Refusal
+from atoll.fleet.known import KNOWN
 from atoll.fleet.observed import ChildCluster, ChildView, MemberView
 from atoll.fleet.snapshot import Fleet, Invalid
 from atoll.fleet.values import Version
@@ -23,20 +23,6 @@ from atoll.placement import explain, place
 from atoll.toolchain import Sources, Toolchain
 
 Body = Mapping[str, Any]
-
-PROVIDERS: Final[Mapping[str, ProviderInfo]] = MappingProxyType(
-    {
-        "local": ProviderInfo(name="local", has_nodes=False, can_revert=True, can_drill=True),
-        "kubeadm": ProviderInfo(
-            name="kubeadm",
-            has_nodes=True,
-            can_revert=False,
-            uses_host_pool=True,
-            point_of_no_return="upgrade the control plane",
-        ),
-    }
-)
-"""What this build's operator has; known without asking one."""
 
 
 def read_versions(environ: Mapping[str, str] | None = None) -> dict[str, tuple[Version, ...]]:
@@ -60,7 +46,7 @@ def build_fleet_value(name: str, bodies: Iterable[Body], versions: Mapping[str, 
             )
     return Fleet(
         name=name,
-        providers=PROVIDERS,
+        providers=KNOWN,
         versions=versions,
         invalid=tuple(invalid),
         cluster_sets=tuple(found["ClusterSet"]),

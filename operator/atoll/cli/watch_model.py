@@ -66,6 +66,7 @@ def build_picture(rollout: Body, bodies: Sequence[Body]) -> Picture:
         began=read_time(status.get("startedTime")) or read_time(rollout["metadata"].get("creationTimestamp")),
         ended=ended,
         next=_list_next(state, waves),
+        proposals=tuple(str(item.get("message", "")) for item in status.get("proposals") or ()),
         is_last=last is None or last["metadata"]["name"] == name,
         moving=_is_moving(rollout, children),
     )

@@ -133,6 +133,8 @@ class Picture:
     ended: datetime | None
     next: tuple[str, ...]
     """What happens after what happens now, in order."""
+    proposals: tuple[str, ...] = ()
+    """What failures so far suggest, and how to take it up."""
     is_last: bool = True
     """No later rollout of the set is there."""
     moving: bool = False
@@ -177,6 +179,7 @@ class Picture:
             "completedTime": _write_time(self.ended),
             "tookSeconds": self.took,
             "next": list(self.next),
+            "proposals": list(self.proposals),
         }
 
 

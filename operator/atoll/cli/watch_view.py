@@ -67,6 +67,8 @@ def render_picture(picture: Picture, frame: Frame) -> list[Text]:
     width = max([6, *(len(wave.name) for wave in picture.waves if len(wave.name) <= NAME_LIMIT)])
     for wave in picture.waves:
         lines += _render_wave(picture, wave, width, frame)
+    for proposal in picture.proposals:
+        lines += _fold(Text("! ", style="yellow"), proposal, frame)
     lines += _render_end(picture, frame) if picture.state in _ENDS else _render_next(picture, frame)
     return lines
 

@@ -157,6 +157,8 @@ class ProviderInfo:
     """False: its API servers cannot be told whom to trust (and never where Atoll only watches)."""
     point_of_no_return: str = ""
     """The step of a hop after which nothing brings the old version back, where it cannot revert."""
+    usual_seconds: float = 40.0
+    """How long a hop takes as a rule, verification included: what is forecast where a set has no history."""
     can_drill: bool = False
     """True: it knows DRILL, and heeds `drill_before_change`."""
 

@@ -217,6 +217,18 @@ class Grade:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """A hold that a failure suggests; a person takes it up, or not."""
+
+    label: str
+    """`key=value` that all failed members have, and none that arrived."""
+    failed: int
+    arrived: int
+    matching: tuple[str, ...]
+    """Members still to come that have it, too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutProgress:
     """What a rollout's status shall say."""
 
@@ -232,6 +244,7 @@ class RolloutProgress:
     forecast: Forecast | None = None
     """What is left; None: it is over."""
     grade: Grade | None = None
+    proposals: tuple[Proposal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -192,6 +192,7 @@ class RolloutWave:
     """Member names."""
     max_concurrent: int = 1
     soak_seconds: int = 0
+    min_soak_seconds: int | None = None
     gates: tuple[str, ...] = ()
 
 

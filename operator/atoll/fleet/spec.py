@@ -128,6 +128,8 @@ class Wave:
     selector: Selector
     max_concurrent: Share = Share(1)
     soak_seconds: int = 0
+    min_soak_seconds: int | None = None
+    """Enough where metric gates have been open all the time; None: soak_seconds are never shortened."""
     gates: tuple[Gate, ...] = ()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from atoll.errors import BadInput, Conflict, Refused
 from atoll.fleet.gates import GateKey, GateReading
 from atoll.ports import Body
 
-from .kinds import JOB, NAMESPACE
+from .kinds import JOB, NAMESPACE, POD
 from .member import MemberClient
 
 GATE_LABEL: Final = "atoll.dev/gate"
@@ -85,6 +86,8 @@ async def run_gate_job(
                 return _fail(now, namespace, f"{body['kind']} {body['metadata']['name']} was refused: {error}")
         return GateReading(time=now, open=False, cause="Running", message=f"begun in namespace {namespace}")
     reading = judge_jobs(list(jobs.values()), namespace, now)
+    if reading.cause == "Running":
+        reading = replace(reading, message=reading.message + _tell_waiting(await client.store.list(POD, namespace)))
     if reading.open and there is not None:
         await client.store.delete(NAMESPACE, None, namespace, uid=str(there["metadata"]["uid"]))
     return reading
@@ -101,6 +104,16 @@ def judge_jobs(jobs: Sequence[Body], namespace: str, now: datetime) -> GateReadi
     if running:
         return GateReading(time=now, open=False, cause="Running", message=f"Job {', '.join(running)} runs")
     return GateReading(time=now, open=True, cause="Succeeded", message=f"Job {', '.join(sorted(states))} succeeded")
+
+
+def _tell_waiting(pods: Sequence[Body]) -> str:
+    """Name what a pod waits for, such as an image that cannot be pulled."""
+    for pod in pods:
+        for status in pod.get("status", {}).get("containerStatuses") or ():
+            waiting = status.get("state", {}).get("waiting") or {}
+            if waiting.get("reason", "ContainerCreating") != "ContainerCreating":
+                return f"; pod {pod['metadata']['name']} waits: {waiting['reason']}"
+    return ""
 
 
 def _find_end(job: Body) -> tuple[str, str]:

@@ -103,7 +103,7 @@ class FakeProvider:
 
     def info(self) -> ProviderInfo:
         """Say what this provider can do."""
-        return ProviderInfo(name=self._name, has_nodes=False, can_revert=True, can_drill=True)
+        return ProviderInfo(name=self._name, has_nodes=False, can_revert=True, can_drill=True, usual_seconds=15.0)
 
     async def versions(self) -> tuple[str, ...]:
         """List the versions of the world."""

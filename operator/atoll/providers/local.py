@@ -14,6 +14,7 @@ from typing import Final
 
 from atoll.errors import AtollError, Conflict, VersionUnavailable
 from atoll.fleet.authentication import render_authentication
+from atoll.fleet.known import LOCAL
 from atoll.fleet.values import Version
 from atoll.kube.deprecated import DeprecatedApi, build_gone, is_taken_away, parse_labels
 from atoll.planes.audit_use import Use, read_uses
@@ -62,7 +63,7 @@ class LocalProvider:
 
     def info(self) -> ProviderInfo:
         """Say what this provider can do."""
-        return ProviderInfo(name="local", has_nodes=False, can_revert=True, can_drill=True)
+        return LOCAL
 
     async def versions(self) -> tuple[str, ...]:
         """List the versions whose binaries can be had now."""

@@ -241,8 +241,8 @@ def _list_orders(change: _Change) -> list[AuditEntry]:
 
 def _is_written(change: _Change, row: RolloutRow) -> bool:
     """Say whether the status told of this very order: it was written, and the child could not be told yet."""
-    told = change.stored_message(row.cluster)
-    return change.stored_row_state(row.cluster) == row.state and bool(told) and shorten(row.message, ROW_MESSAGE) == told
+    told, told_state = change.stored_message(row.cluster), change.stored_row_state(row.cluster)
+    return told_state == row.state and bool(told) and shorten(row.message, ROW_MESSAGE) == told
 
 
 def _is_found(change: _Change, row: RolloutRow) -> bool:

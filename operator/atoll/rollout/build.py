@@ -39,6 +39,7 @@ def build_rollout(new: NewRollout, cluster_set: ClusterSet) -> dict[str, Any]:
                     "clusters": list(wave.clusters),
                     "maxConcurrent": wave.max_concurrent,
                     "soakSeconds": wave.soak_seconds,
+                    **({} if wave.min_soak_seconds is None else {"minSoakSeconds": wave.min_soak_seconds}),
                     "gates": list(wave.gates),
                 }
                 for wave in new.waves

@@ -17,12 +17,14 @@ from itertools import pairwise
 from statistics import NormalDist, median
 from typing import Any, Final
 
-from atoll.fleet.cluster import OperationType
+from atoll.fleet.cluster import OperationType, ProviderInfo
 from atoll.fleet.decisions import RolloutRow, WaveStatus
 from atoll.fleet.observed import ChildCluster, RolloutWave
 
-from .forecast import DEFAULT_SECONDS, OVER
-
+UNKNOWN_SECONDS: Final = 40.0
+"""How long a hop takes where not even its provider is known."""
+OVER: Final = frozenset({"Done", "Failed", "Reverted", "Skipped"})
+"""Rows that take no time any more."""
 MOVING: Final = frozenset({"Changing", "Verifying"})
 """Rows that hold a place in their wave already."""
 
@@ -44,7 +46,7 @@ DIFFERENCE: Final = 0.4
 """Difference between clusters of one set, as long as nobody has seen two."""
 DIFFERENCE_WEIGHT: Final = 2
 IGNORANCE: Final = 0.9
-"""How far DEFAULT_SECONDS may be from a set's usual duration where nothing is remembered."""
+"""How far a provider's usual time may be from a set's usual duration where nothing is remembered."""
 
 CLIP: Final = 2.5
 """Deviations count this many times the usual one at most."""
@@ -116,8 +118,12 @@ class Estimates:
         self._settings = settings
 
     @classmethod
-    def learn(cls, children: Iterable[ChildCluster]) -> Estimates:
-        """Learn from the histories of one set's children: changes that succeeded, those of settings alone apart."""
+    def learn(cls, children: Iterable[ChildCluster], info: ProviderInfo | None = None) -> Estimates:
+        """Learn from the histories of one set's children: changes that succeeded, those of settings alone apart.
+
+        `info`: of their provider, which knows what is usual where nothing is remembered.
+        """
+        usual = info.usual_seconds if info is not None else UNKNOWN_SECONDS
         hops: dict[str, list[float]] = {}
         settings: dict[str, list[float]] = {}
         for child in children:
@@ -126,8 +132,8 @@ class Estimates:
                 if seconds is not None:
                     kind = settings if entry.get("from") == entry.get("to") else hops
                     kind.setdefault(child.name, []).append(math.log(seconds))
-        known = _learn_kind(hops or settings)
-        return cls(known, _learn_kind(settings) if settings and hops else known)
+        known = _learn_kind(hops or settings, usual)
+        return cls(known, _learn_kind(settings, usual) if settings and hops else known)
 
     def of(self, child: ChildCluster | None, hops: int = 1) -> Estimate:
         """Return how long a child's change takes; 0 hops: of its settings alone; None: of a cluster without a past."""
@@ -249,10 +255,10 @@ def _draw_rest(middle: float, doubt: float, spent: float, z: float) -> float:
     return max(0.0, math.exp(middle - doubt * NORMAL.inv_cdf(left * NORMAL.cdf(-z))) - spent)
 
 
-def _learn_kind(seen: Mapping[str, Sequence[float]]) -> _Kind:
+def _learn_kind(seen: Mapping[str, Sequence[float]], usual: float) -> _Kind:
     if not seen:
         return _Kind(
-            mean=math.log(DEFAULT_SECONDS),
+            mean=math.log(usual),
             mean_variance=IGNORANCE**2,
             noise_variance=NOISE**2,
             noise_freedom=NOISE_WEIGHT,

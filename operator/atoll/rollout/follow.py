@@ -21,6 +21,7 @@ from .restrictions import find_restriction
 from .revert import plan_reverts
 from .revisions import is_return
 from .rows import MOVING, Course, Verdict, judge_row, shorten
+from .signatures import propose_holds
 from .walk import Walk, walk_waves
 
 MESSAGES_LENGTH: Final = 600
@@ -38,7 +39,9 @@ def follow_rollout(
         hosted=books.hosted,
         noncompliant=books.noncompliant,
         now=now,
-        estimates=Estimates.learn(fleet.children_of(cluster_set.meta.name)),
+        estimates=Estimates.learn(
+            fleet.children_of(cluster_set.meta.name), fleet.providers.get(cluster_set.provider.kind)
+        ),
     )
     verdicts = [judge_row(course, wave.name, name) for wave in rollout.waves for name in wave.clusters]
     _correct_books(books, course, verdicts)
@@ -62,6 +65,7 @@ def follow_rollout(
         message=_describe(course, state, rows, walk, hold, reverting=bool(reverts)),
         forecast=forecast,
         grade=grade_rollout(course, forecast),
+        proposals=propose_holds(course, walk.verdicts) if state in {"Running", "Paused"} else (),
     )
     problems = _list_problems(course, progress, walk, hold)
     working = state == "Running" and hold is None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
@@ -25,6 +25,8 @@ from .waves import REGIME_PREFIX
 OPEN: Final = "Open"
 CLOSED: Final = "Closed"
 UNKNOWN: Final = "Unknown"
+JOB_PACE: Final = timedelta(seconds=5)
+"""How often somebody looks how a Job goes."""
 STALE_AFTER: Final = timedelta(seconds=30)
 """How much older than two of its intervals an answer may be before it counts for nothing."""
 
@@ -38,6 +40,12 @@ class GateVerdict:
     message: str
     questions: tuple[MetricQuestion | JobQuestion, ...] = ()
     """What has to be asked outside to know."""
+    measured: bool = False
+    """It is a measurement: while a wave soaks it is evidence, or an alert."""
+    alert: bool = False
+    """It was measured a moment ago, and was above its limit."""
+    wake: datetime | None = None
+    """When to ask again."""
 
 
 def judge_gates(course: Course, wave: RolloutWave, verdicts: Sequence[Verdict]) -> tuple[GateVerdict, ...]:
@@ -134,7 +142,8 @@ def _judge_metric(
     else:
         state = OPEN if reading.open else CLOSED
         message = f"gate {gate.name}: {reading.message} ({reading.time:%H:%M:%S} UTC)"
-    return GateVerdict(name=gate.name, state=state, message=message, questions=(question,))
+    alert = state == CLOSED and reading is not None and reading.cause == "Above"
+    return GateVerdict(name=gate.name, state=state, message=message, questions=(question,), measured=True, alert=alert)
 
 
 def _judge_job(
@@ -146,7 +155,10 @@ def _judge_job(
     key = GateKey(rollout_uid=course.rollout.meta.uid, wave=wave, gate=gate.name)
     manifests = str(gate.settings["manifestsRef"]["name"])
     reason = f"gate {gate.name} of wave {wave}, rollout {course.name}"
-    questions, waiting, failed = [], [], []
+    questions: list[JobQuestion] = []
+    wakes: list[datetime] = []
+    waiting: list[str] = []
+    failed: list[str] = []
     changed = [verdict for verdict in verdicts if verdict.child is not None and verdict.row.state == "Done"]
     for verdict in changed:
         assert verdict.child is not None
@@ -154,19 +166,24 @@ def _judge_job(
         reading = view.jobs.get(key) if view is not None else None
         if reading is not None and reading.open:
             continue
-        questions.append(JobQuestion(key=key, child=verdict.child.name, manifests=manifests, reason=reason))
-        if reading is not None and reading.cause == "Failed":
-            failed.append(f"{verdict.row.cluster}: {reading.message}")
+        if reading is None or course.now - reading.time >= JOB_PACE:
+            questions.append(JobQuestion(key=key, child=verdict.child.name, manifests=manifests, reason=reason))
         else:
-            waiting.append(verdict.row.cluster)
+            wakes.append(reading.time + JOB_PACE)
+        told = f"{verdict.row.cluster}: {reading.message}" if reading is not None else f"{verdict.row.cluster}: begins"
+        (failed if reading is not None and reading.cause == "Failed" else waiting).append(told)
     if failed:
-        more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
-        state, message = CLOSED, f"gate {gate.name} failed in {failed[0]}{more}"
+        state, message = CLOSED, f"gate {gate.name} failed in {_tell_first(failed)}"
     elif waiting:
-        state, message = UNKNOWN, f"gate {gate.name}: ConfigMap {manifests} runs in {', '.join(waiting)}"
+        state, message = UNKNOWN, f"gate {gate.name}: ConfigMap {manifests} in {_tell_first(waiting)}"
     else:
         state, message = OPEN, f"ConfigMap {manifests} succeeded in {len(changed)} clusters"
-    return GateVerdict(name=gate.name, state=state, message=message, questions=tuple(questions))
+    wake = min(wakes, default=None)
+    return GateVerdict(name=gate.name, state=state, message=message, questions=tuple(questions), wake=wake)
+
+
+def _tell_first(told: Sequence[str]) -> str:
+    return told[0] if len(told) == 1 else f"{told[0]} (and {len(told) - 1} more)"
 
 
 def _keep_words(verdict: GateVerdict, before: StoredGate | None) -> GateVerdict:

@@ -42,7 +42,9 @@ def forecast_rollout(course: Course, walk: Walk) -> Forecast:
 
 def forecast_new(fleet: Fleet, cluster_set: ClusterSet, new: NewRollout) -> tuple[Forecast, Mapping[str, Forecast]]:
     """Say how long a rollout that has not begun will take, and each of its members by name, windows left out."""
-    estimates = Estimates.learn(fleet.children_of(cluster_set.meta.name))
+    estimates = Estimates.learn(
+        fleet.children_of(cluster_set.meta.name), fleet.providers.get(cluster_set.provider.kind)
+    )
     members: dict[str, Estimate] = {}
     rows = []
     for wave in new.waves:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, Final
 
 from atoll.fleet.cluster import Presence
 from atoll.fleet.observed import ChildCluster, ChildView, Verification
-from atoll.fleet.snapshot import Fleet
 from atoll.fleet.values import Version
 
 VERIFICATION_ATTEMPTS: Final = 3
@@ -79,21 +77,6 @@ def explain_failed_checks(run: Verification) -> str:
         return "no check ran"
     more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
     return f"{failed[0].check}: {failed[0].message}{more}"
-
-
-def find_freeze(fleet: Fleet, environments: tuple[str, ...], now: datetime) -> tuple[str, datetime] | None:
-    """Return why, and until when, an environment on the cluster forbids changes; the one that lasts longest."""
-    found = [
-        (freeze.end, f"environment {name} is frozen until {freeze.end:%Y-%m-%d %H:%M:%S}: {freeze.reason}")
-        for name in environments
-        if (environment := fleet.environment(name)) is not None
-        for freeze in environment.freezes
-        if freeze.holds(now)
-    ]
-    if not found:
-        return None
-    end, message = max(found)
-    return message, end
 
 
 def last_change(child: ChildCluster) -> Mapping[str, Any] | None:

@@ -15,6 +15,7 @@ from typing import Final
 from atoll.fleet.authentication import is_to_change
 from atoll.fleet.cluster import OperationState, OperationType
 from atoll.fleet.decisions import RolloutRow
+from atoll.fleet.names import HOLD
 from atoll.fleet.observed import ChildCluster, ChildView, Rollout
 from atoll.fleet.snapshot import Fleet
 from atoll.fleet.spec import ClusterSet, Member
@@ -33,6 +34,7 @@ from .inspections import Inspection, inspect_child
 from .revisions import Revisions, final_revision, hop_revision, is_return, settled_revision
 from .schedule import find_wait
 from .stored import Stored, read_stored
+from .waves import build_selector_labels
 
 FINISHED: Final = frozenset({"Done", "Failed", "Reverted", "Skipped"})
 """States after which a row holds up its wave no longer."""
@@ -314,7 +316,11 @@ def _judge_start(course: Course, member: Member, child: ChildCluster, pending: V
         estimate=course.estimates.of(child, step.hops),
         hops=step.hops,
     )
-    message = _find_hold(course, child, view, step) or course.noncompliant.get(child.name, "")
+    message = (
+        _find_hold(course, child, view, step)
+        or course.noncompliant.get(child.name, "")
+        or _find_named_hold(course, member)
+    )
     if message:
         return _hold(judged, message)
     environments = course.hosted.get(child.name, ())
@@ -354,6 +360,16 @@ def _find_hold(course: Course, child: ChildCluster, view: ChildView | None, step
     served = served_version(child, view)
     if is_target_served_by_owner(course) and (served is None or not step.version.is_satisfied_by(served)):
         return f"its owner has to bring it from {served} to {step.version}; Atoll does not change it"
+    return ""
+
+
+def _find_named_hold(course: Course, member: Member) -> str:
+    """Say for which of the member's labels a person has put a hold on the rollout; empty: none."""
+    labels = build_selector_labels(course.cluster_set, member)
+    for named in sorted(course.rollout.meta.list_named(HOLD)):
+        key, _, value = named.partition("=")
+        if labels.get(key) == value:
+            return f"held for {named} by annotation {HOLD} of Rollout {course.name}; take it off to go on"
     return ""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from atoll.fleet.decisions import Advance, WaveStatus
@@ -14,6 +14,7 @@ from atoll.fleet.observed import RolloutWave
 from .gates import OPEN, judge_gates
 from .limits import Books, find_limit, find_regions
 from .rows import FINISHED, MOVING, Course, Verdict
+from .soaking import judge_soak
 from .stored import StoredWave
 
 BUSY: Final = MOVING | {"Preflight"}
@@ -117,11 +118,8 @@ def _finish(
     started: datetime | None,
 ) -> _Turn:
     """Let a wave whose members are all through soak, and pass its gates."""
-    soak_until = None
-    if wave.soak_seconds and any(verdict.row.state in {"Done", "Failed"} for verdict in verdicts):
-        soak_until = stored.soak_until or _round_up(course.now + timedelta(seconds=wave.soak_seconds))
-    ill = next((verdict for verdict in verdicts if verdict.illness), None)
     gates = judge_gates(course, wave, verdicts)
+    soak = judge_soak(course, wave, stored, verdicts, gates)
     closed = next((gate for gate in gates if gate.state != OPEN), None)
 
     def turn(state: str, waits: str, wake: datetime | None = None) -> _Turn:
@@ -129,18 +127,19 @@ def _finish(
             name=wave.name,
             state=state,
             started_time=started,
-            soak_until=soak_until,
+            soak_until=soak.until,
             gates=tuple({"name": gate.name, "state": gate.state, "message": gate.message} for gate in gates),
         )
         questions = tuple(question for gate in gates for question in gate.questions) if state != "Done" else ()
         return _Turn(status=status, verdicts=verdicts, waits=waits, wake=wake, questions=questions)
 
-    if soak_until is not None and course.now < soak_until:
-        return turn("Soaking", f"wave {wave.name} soaks until {soak_until:%H:%M:%S} UTC", soak_until)
-    if ill is not None:
-        return turn("Held", f"wave {wave.name} is not over while {ill.row.cluster} is not well: {ill.illness}")
+    if soak.disturbed:
+        return turn("Held", soak.disturbed)
+    if soak.ends is not None and course.now < soak.ends:
+        return turn("Soaking", f"wave {wave.name} soaks until {soak.ends:%H:%M:%S} UTC", soak.ends)
     if closed is not None:
-        return turn("Held", closed.message)
+        wakes = [gate.wake for gate in gates if gate.wake is not None]
+        return turn("Held", closed.message, min(wakes, default=None))
     return turn("Done", "")
 
 
@@ -202,9 +201,3 @@ def _describe_waiting(verdicts: Sequence[Verdict]) -> str:
         return ""
     more = f" (and {len(waiting) - 1} more)" if len(waiting) > 1 else ""
     return f"{waiting[0].row.cluster} waits: {waiting[0].row.message}{more}"
-
-
-def _round_up(time: datetime) -> datetime:
-    """Round up to whole seconds, as the API keeps them: a soak never ends early."""
-    whole = time.replace(microsecond=0)
-    return whole if whole == time else whole + timedelta(seconds=1)

@@ -37,6 +37,7 @@ def freeze_waves(
                     clusters=taken,
                     max_concurrent=wave.max_concurrent.of(len(taken), least=1),
                     soak_seconds=wave.soak_seconds,
+                    min_soak_seconds=wave.min_soak_seconds,
                     gates=tuple(gate.name for gate in wave.gates),
                 )
             )
@@ -51,9 +52,11 @@ def _add_regimes(cluster_set: ClusterSet, wave: RolloutWave, known: Mapping[str,
         member = cluster_set.member(name)
         attested |= set(member.regimes) if member is not None else set()
     rules = {name: known[name].upgrade for name in sorted(attested) if name in known}
+    least = max((rule.min_soak_seconds for rule in rules.values()), default=0)
     return replace(
         wave,
-        soak_seconds=max([wave.soak_seconds, *(rule.min_soak_seconds for rule in rules.values())]),
+        soak_seconds=max(wave.soak_seconds, least),
+        min_soak_seconds=None if wave.min_soak_seconds is None else max(wave.min_soak_seconds, least),
         gates=(*wave.gates, *(f"{REGIME_PREFIX}{name}" for name, rule in rules.items() if rule.approvals)),
     )
 

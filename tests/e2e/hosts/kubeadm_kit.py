@@ -62,7 +62,14 @@ class KubeadmKit:
     cut_seconds = 15.0
     poll_seconds = 0.3
     old, new = "v1.35.8", "v1.36.4"
-    info = ProviderInfo(name="kubeadm", has_nodes=True, can_revert=False, uses_host_pool=True)
+    info = ProviderInfo(
+        name="kubeadm",
+        has_nodes=True,
+        can_revert=False,
+        uses_host_pool=True,
+        point_of_no_return="upgrade the control plane",
+        usual_seconds=180.0,
+    )
     endpoint = "https://10.88."
 
     def __init__(self, rig: Rig, clusters: Mapping[str, tuple[RigHost, ...]], **patience: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,7 +51,8 @@ def home(
         opened.apply(build_key_secret(rig), build_configuration(), build_pool(hosts))
         opened.wait_ready("hostpool", "rack")
         opened.apply(build_set(rig, OLD), environment("dev"), tenant("shop", "dev", cpu="100m"))
-        opened.apply(cluster_set(LOCAL, member("dev", "dev"), version=OLD, network={"addressBlock": "10.144.0.0/12"}))
+        kept = member("dev", "dev", reservedFor={"tenants": ["others"]})
+        opened.apply(cluster_set(LOCAL, kept, version=OLD, network={"addressBlock": "10.144.0.0/12"}))
         yield opened
 
 
@@ -88,6 +90,11 @@ def approve(home: TestHome, rollout: str) -> None:
     }
     asked = ("--as", "anna", "--as-group", "sre", "--as-group", "system:masters")
     home.kubectl("create", "-f", "-", *asked, stdin=json.dumps(body))
+
+
+def read_gates(home: TestHome, rollout: str) -> dict[str, Any]:
+    """How the gates of a rollout's first wave stand, by name."""
+    return {gate["name"]: gate for gate in home.get("rollout", rollout)["status"]["waves"][0].get("gates", ())}
 
 
 def read_course(home: TestHome, rollout: str) -> list[tuple[str, str, str]]:
@@ -133,8 +140,6 @@ def test_it_is_upgraded_host_by_host_and_stays_the_same_cluster(home: TestHome) 
     home.kubectl("create", "configmap", "kept", "--from-literal=a=b", kubeconfig=kubeconfig)
     assert set(nodes(home, kubeconfig).values()) == {OLD}
 
-    dns = home.get("deployment", "coredns", namespace="kube-system", kubeconfig=kubeconfig)
-    home.apply(build_smoke(dns["spec"]["template"]["spec"]["containers"][0]["image"]))
     smoke = {"name": "smoke", "job": {"manifestsRef": {"name": "smoke"}}}
     home.patch("clusterset", "racks", {"spec": {"version": NEW, "upgrade": {"waves": [build_wave(smoke)]}}})
     home.patch("clusterset", LOCAL, {"spec": {"version": NEW, "upgrade": {"waves": [build_wave()]}}})
@@ -144,8 +149,16 @@ def test_it_is_upgraded_host_by_host_and_stays_the_same_cluster(home: TestHome) 
         f"{CHILD} at {NEW}",
         seconds=600,
     )
+    home.wait(
+        lambda: read_gates(home, "racks-1"),
+        lambda seen: "there is no ConfigMap smoke" in seen.get("smoke", {}).get("message", ""),
+        "the gate to say what it lacks",
+    )
+    # Images of the old version are gone by now.
+    dns = home.get("deployment", "coredns", namespace="kube-system", kubeconfig=kubeconfig)
+    home.apply(build_smoke(dns["spec"]["template"]["spec"]["containers"][0]["image"]))
     gates = home.wait(
-        lambda: {gate["name"]: gate for gate in home.get("rollout", "racks-1")["status"]["waves"][0].get("gates", ())},
+        lambda: read_gates(home, "racks-1"),
         lambda seen: seen.get("smoke", {}).get("state") == "Open",
         "the Job to succeed in the changed cluster",
     )

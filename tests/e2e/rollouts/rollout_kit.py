@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
-from atoll.planes import pki
-from atoll.planes.layout import build_layout
 from tests.support.audit import AuditLog
 from tests.support.home import TestHome
 from tests.support.manifests import API_VERSION
+from tests.support.people import build_kubeconfig
 
 Json = dict[str, Any]
 
@@ -26,18 +21,8 @@ MANAGEMENT: Final = "management"
 
 def log_in(home: TestHome, name: str, group: str) -> Path:
     """Write a kubeconfig of the management plane for a person: a client certificate that names user and group."""
-    layout = build_layout(home.root, MANAGEMENT)
-    leaf = pki.Leaf(name=name, authority=pki.CLUSTER_AUTHORITY, common_name=name, organization=group, client=True)
-    authority = pki.read_pair(layout, pki.CLUSTER_AUTHORITY)
-    pair = pki.issue_leaf(leaf, authority, datetime.now(UTC), timedelta(hours=1))
-    config: Json = yaml.safe_load(home.kubeconfig.read_text())
-    for user in config["users"]:
-        user["user"] = {
-            "client-certificate-data": base64.b64encode(pki.certificate_pem(pair.certificate)).decode(),
-            "client-key-data": base64.b64encode(pki.key_pem(pair.key)).decode(),
-        }
     path = home.root.parent / f"{name}.kubeconfig"
-    path.write_text(yaml.safe_dump(config))
+    path.write_text(build_kubeconfig(home.root, MANAGEMENT, home.kubeconfig.read_text(), name, group))
     path.chmod(0o600)
     return path
 

@@ -23,8 +23,9 @@ CHILDREN = ("eu--canary", "eu--prod-a", "eu--prod-b")
 CANARY, OTHERS = CHILDREN[0], CHILDREN[1:]
 WAVES = [
     {"name": "canary", "clusterSelector": {"matchLabels": {"stage": "dev"}}},
-    {"name": "prod", "clusterSelector": {"matchLabels": {"stage": "prod"}}},
+    {"name": "prod", "clusterSelector": {"matchLabels": {"stage": "prod"}}, "maxConcurrent": 2},
 ]
+UPGRADE = {"waves": WAVES, "maxConcurrent": 2, "onFailure": "Revert"}
 QUIET_SECONDS = 20
 EXITS = "#!/bin/sh\necho 'panic: the release is broken' >&2\nexit 1\n"
 
@@ -34,7 +35,7 @@ def fleet(home: TestHome) -> TestHome:
     """Three clusters at the old version; what fails goes back."""
     members = (member("canary", "dev"), member("prod-a", "prod"), member("prod-b", "prod"))
     home.apply(fleet_namespace())
-    home.apply(cluster_set("eu", *members, upgrade={"waves": WAVES, "onFailure": "Revert"}))
+    home.apply(cluster_set("eu", *members, upgrade=UPGRADE))
     home.wait_ready("clusterset", "eu", seconds=120)
     return home
 

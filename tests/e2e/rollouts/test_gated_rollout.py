@@ -244,7 +244,8 @@ def test_the_forecast_is_graded_and_each_cluster_remembers_its_own(fleet: TestHo
     assert "rows" not in status
     (entry,) = fleet.get("clusterset", "eu")["status"]["history"]
     assert entry == {"rollout": "eu-1", "result": "Done"}
-    assert "as forecast" in fleet.atoll("watch", "eu-1", "--once").stdout or grade["within"] < 3
+    picture = fleet.atoll("watch", "eu-1", "--once").stdout
+    assert f"{grade['within']} of 3 changes took what was forecast" in picture
 
 
 def test_who_opened_what_stands_in_a_record_that_is_whole(fleet: TestHome) -> None:

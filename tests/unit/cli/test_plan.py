@@ -212,7 +212,9 @@ def test_a_change_of_version_goes_in_waves_and_skips_no_minor():
         ("prod", ["prod-a", "prod-b"]),
     ]
     # Two hops each, of which nobody remembers how long they take: a long range.
-    assert all(2 * item["lowSeconds"] < item["seconds"] for wave in rollout["waves"] for item in wave["forecast"].values())
+    assert all(
+        2 * item["lowSeconds"] < item["seconds"] for wave in rollout["waves"] for item in wave["forecast"].values()
+    )
     assert rollout["forecast"]["lowSeconds"] < rollout["forecast"]["seconds"] < rollout["forecast"]["highSeconds"]
     assert rollout["wayBack"].startswith("a cluster that fails goes back never by itself (onFailure is Halt)")
     assert choose_exit_code(plan) == 1

@@ -154,8 +154,23 @@ def done():
     return [body, cluster_set(), *(changed(name, seconds) for name, seconds in times.items())]
 
 
+def learnt():
+    bodies = running()
+    bodies[0]["status"]["proposals"] = [
+        {
+            "label": "region=us",
+            "matching": 2,
+            "message": "every failed member (1) has region=us, and none of 3 that arrived; still to come with it: "
+            "prod-us-1, prod-us-2. To hold them: kubectl annotate rollout.atoll.dev eu-7 -n fleet "
+            "atoll.dev/hold=region=us",
+        }
+    ]
+    return bodies
+
+
 SCENES = {
     "running": running,
+    "learnt": learnt,
     "late": late,
     "held-by-window": held_by_window,
     "gate-closed": gate_closed,

@@ -12,6 +12,7 @@ from atoll.fleet.values import Version
 
 from .almanac import is_open_throughout
 from .reading import (
+    find_alert,
     find_closed,
     find_hosted,
     find_ill,
@@ -96,6 +97,7 @@ class Monitor:
     blind: bool = False
     """It watches from outside, and cannot see looks, Jobs and answers."""
     advances: int = 0
+    _before: dict[tuple[str, str], datetime] = field(default_factory=dict)
 
     def __call__(self, fleet, decision, now):
         self.names |= {rollout.meta.name for rollout in fleet.rollouts}
@@ -116,7 +118,12 @@ class Monitor:
 
     # What it remembers
 
+    def undo(self):
+        """Nothing of the last decision was written: what disturbed a soak then, nobody remembers."""
+        self.over_since = dict(self._before)
+
     def remember(self, fleet, now):
+        self._before = dict(self.over_since)
         for child in fleet.children:
             if child.done_revision and is_settled(child):
                 self.rested[child.name] = (child.revision, served_by(child, fleet.views.get(child.name)))
@@ -127,7 +134,8 @@ class Monitor:
             self.remember_failures(fleet, owner, rollout)
             for wave in rollout.waves:
                 key = (rollout.meta.name, wave.name)
-                if all(self.is_over(fleet, owner, rollout, name) for name in wave.clusters):
+                over = all(self.is_over(fleet, owner, rollout, name) for name in wave.clusters)
+                if over and not self.is_disturbed(fleet, owner, rollout, wave, now):
                     self.over_since.setdefault(key, now)
                 else:
                     self.over_since.pop(key, None)
@@ -173,6 +181,19 @@ class Monitor:
         # One that went back to just what is asked for now is there, too.
         there = child.revision.partition("~~")[0] == find_wanted(fleet, owner, name)
         return is_settled(child) and there
+
+    def is_disturbed(self, fleet, owner, rollout, wave, now):
+        """One that arrived is seen to be ill, or a metric is above its limit while the wave soaks: it begins again."""
+        if self.blind:
+            return False
+        for name in wave.clusters:
+            child = fleet.child(owner.child_name(name))
+            view = fleet.views.get(child.name) if child is not None else None
+            if owner.member(name) and view is not None and is_settled(child) and find_ill(view, now, OLDEST):
+                return True
+        since = self.over_since.get((rollout.meta.name, wave.name), now)
+        soaked = now - since >= timedelta(seconds=wave.soak_seconds)
+        return not soaked and any(find_alert(fleet, rollout, wave.name, gate, now) for gate in wave.gates)
 
     # What rollouts say of themselves
 
@@ -229,11 +250,21 @@ class Monitor:
         since = self.over_since.get(key)
         demand("wave-order", since is not None, f"{key} is said to be over")
         # A wave whose members have all left has nothing that could soak.
-        soaked = now - since >= timedelta(seconds=wave.soak_seconds if here else 0)
-        demand("soak", soaked, f"{key}: {now - since} of {wave.soak_seconds} s")
+        wanted = self.find_soak(fleet, rollout, wave, now) if here else 0
+        demand("soak", now - since >= timedelta(seconds=wanted), f"{key}: {now - since} of {wanted} s")
         for child in arrived:
             ill = find_ill(fleet.views.get(child.name), now, OLDEST)
             demand("wave-well", self.blind or not ill, f"{key}: {child.name}: {ill}")
+
+    def find_soak(self, fleet, rollout, wave, now):
+        """Return the seconds that a wave has to soak: fewer where all its metrics say that all is well."""
+        declared = {item.name: item for item in fleet.cluster_set(rollout.set_name).upgrade.waves}.get(wave.name)
+        metrics = [gate.name for gate in (declared.gates if declared else ()) if gate.kind == "metric"]
+        metrics = [name for name in metrics if name in wave.gates]
+        if wave.min_soak_seconds is None or not metrics:
+            return wave.soak_seconds
+        well = self.blind or not any(find_closed(fleet, rollout, wave.name, name, now, ()) for name in metrics)
+        return min(wave.min_soak_seconds, wave.soak_seconds) if well else wave.soak_seconds
 
     def find_closed(self, fleet, rollout, wave, gate, now, arrived):
         key = (rollout.meta.name, wave, gate)

@@ -144,6 +144,16 @@ def find_closed(fleet, rollout, wave, gate, now, done):
     return f"its Job has not succeeded in {', '.join(unproven)}" if unproven else ""
 
 
+def find_alert(fleet, rollout, wave, gate, now):
+    """Say whether a metric gate was measured a moment ago, and was above its limit."""
+    declared = [item for item in fleet.cluster_set(rollout.set_name).upgrade.waves if item.name == wave]
+    found = [item for item in declared for item in item.gates if item.name == gate and item.kind == "metric"]
+    reading = fleet.readings.get(GateKey(rollout_uid=rollout.meta.uid, wave=wave, gate=gate)) if found else None
+    if reading is None or reading.open or reading.cause != "Above":
+        return False
+    return now - reading.time <= timedelta(seconds=2 * int(found[0].settings.get("intervalSeconds", 30)) + 30)
+
+
 def find_missing_approvals(fleet, rollout, wave, gate, count, groups):
     people = set()
     for approval in fleet.approvals:

@@ -174,6 +174,8 @@ class Simulator:
         self.write(decision)
         if cut is not None:
             self.crash()
+            if self.watcher is not None:
+                self.watcher.undo()
 
     def write(self, decision) -> None:
         for new in decision.new:

@@ -52,7 +52,7 @@ class Recorder(Simulator):
                 self.tell(decision)
             else:
                 self.heads = heads
-                self.write(decision, before)
+                self.write_statuses(decision, before)
 
     def tell(self, decision) -> None:
         """Do what the simulator does with a decision, all but for the status."""
@@ -61,7 +61,7 @@ class Recorder(Simulator):
         for name, status in statuses.items():
             self.change_rollout(name, status=status)
 
-    def write(self, decision, before) -> None:
+    def write_statuses(self, decision, before) -> None:
         done = replace(decision, advances=(), reverts=())
         for progress in decision.progress:
             status = summarise_rollout(before[progress.name], progress, self.now)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from atoll.fleet.decisions import RolloutRow, WaveStatus
 from atoll.fleet.observed import RolloutWave
 from atoll.fleet.values import freeze
-from atoll.rollout.estimates import DEFAULT_SECONDS, Estimate, Estimates, forecast_waves
+from atoll.rollout.estimates import UNKNOWN_SECONDS, Estimate, Estimates, forecast_waves
 
 from .builders import cluster_set, settled_child
 
@@ -84,9 +84,9 @@ def test_where_changes_vary_too_much_for_a_narrow_range_it_is_wide_rather_than_w
 
 def test_nothing_known_gives_the_default_and_a_wide_range():
     told = Estimates.learn([child("a")]).of(child("a"))
-    assert told.seconds == pytest.approx(DEFAULT_SECONDS)
-    assert told.low < DEFAULT_SECONDS / 3
-    assert told.high > DEFAULT_SECONDS * 3
+    assert told.seconds == pytest.approx(UNKNOWN_SECONDS)
+    assert told.low < UNKNOWN_SECONDS / 3
+    assert told.high > UNKNOWN_SECONDS * 3
 
 
 def test_one_change_of_one_cluster_tells_something_about_all():

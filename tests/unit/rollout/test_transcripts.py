@@ -56,6 +56,8 @@ SLO = Gate(
 )
 SIGN_OFF = Gate(name="sign-off", kind="approval", settings=freeze({"count": 2, "groups": ["sre"]}))
 GATED = Upgrade(waves=(replace(CANARY, gates=(SLO, SIGN_OFF)), PROD), max_concurrent=Share(2))
+MEASURED = replace(CANARY, soak_seconds=60, min_soak_seconds=20, gates=(SLO,))
+SOAKING = Upgrade(waves=(MEASURED, PROD), max_concurrent=Share(2))
 NIGHTLY = Upgrade(
     waves=(CANARY, PROD), max_concurrent=Share(2), windows=(Window(cron="2 12 * * *", duration_minutes=5),)
 )
@@ -64,6 +66,14 @@ NIGHTLY = Upgrade(
 def measure(value, *, open_):
     word = "is within" if open_ else "is above"
     return lambda world: world.readings.update({("canary", "slo"): (open_, f"{value} {word} 0.01")})
+
+
+def silence(world):
+    world.readings.clear()
+
+
+def flap(child):
+    return lambda world: world.silent.symmetric_difference_update({child})
 
 
 def approve(username, *groups):
@@ -113,6 +123,21 @@ STORIES = {
             26: approve("cora", "sre"),
             30: approve("dora", "sre"),
         },
+    ),
+    "soak_shortened_by_evidence": (
+        SOAKING,
+        {},
+        {0: measure("0.004", open_=True), 1: ask_for("v1.36.4")},
+    ),
+    "soak_begins_again_after_an_alert": (
+        SOAKING,
+        {},
+        {1: ask_for("v1.36.4"), 10: measure("0.024", open_=False), 14: measure("0.004", open_=True), 16: silence},
+    ),
+    "soak_begins_again_when_a_member_falls_ill": (
+        None,
+        {},
+        {1: ask_for("v1.36.4"), 9: flap("s--dev"), 12: flap("s--dev")},
     ),
     "window": (NIGHTLY, {}, {1: ask_for("v1.36.4")}),
     "something_in_the_way": (None, {}, {0: block, 1: ask_for("v1.36.4"), 25: unblock}),

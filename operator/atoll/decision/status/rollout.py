@@ -8,13 +8,15 @@ from typing import Any, Final
 
 from atoll.fleet import reasons
 from atoll.fleet.conditions import Condition, common, format_time, no, parse_time, settle, yes
-from atoll.fleet.decisions import Forecast, RolloutProgress, RolloutRow, WaveStatus
+from atoll.fleet.decisions import Forecast, Proposal, RolloutProgress, RolloutRow, WaveStatus
+from atoll.fleet.names import HOLD
 from atoll.fleet.observed import Rollout
 from atoll.fleet.values import thaw
 from atoll.rollout.audit_entries import ROW_MESSAGE
 from atoll.rollout.rows import shorten
 
 ROWS_LIMIT: Final = 20
+PROPOSALS_LIMIT: Final = 5
 OVER: Final = frozenset({"Done", "Halted", "Aborted", "Reverted", "Superseded"})
 """States in which a rollout begins nothing more."""
 FINISHED: Final = frozenset({"Done", "Skipped", "Reverted"})
@@ -51,6 +53,8 @@ def summarise_rollout(rollout: Rollout, progress: RolloutProgress, now: datetime
     if unfinished:
         status["rows"] = [_write_row(row) for row in unfinished[:ROWS_LIMIT]]
     status.update(_write_times(rollout, progress, now))
+    if progress.proposals:
+        status["proposals"] = [_write_proposal(rollout, item) for item in progress.proposals[:PROPOSALS_LIMIT]]
     ready = _ready(progress)
     available = yes("Available", reasons.AVAILABLE)
     paused = progress.message if progress.state == "Paused" else ""
@@ -91,6 +95,16 @@ def _write_forecast(rollout: Rollout, forecast: Forecast, status: dict[str, Any]
         kept: dict[str, Any] = before
         return kept
     return {**_write_range(forecast), "endTime": format_time(now + timedelta(seconds=forecast.seconds))}
+
+
+def _write_proposal(rollout: Rollout, proposal: Proposal) -> dict[str, Any]:
+    names = ", ".join(proposal.matching[:3]) + (" and others" if len(proposal.matching) > 3 else "")
+    message = (
+        f"every failed member ({proposal.failed}) has {proposal.label}, and none of {proposal.arrived} that arrived; "
+        f"still to come with it: {names}. To hold them: kubectl annotate rollout.atoll.dev {rollout.meta.name} "
+        f"-n {rollout.meta.namespace} {HOLD}={proposal.label}"
+    )
+    return {"label": proposal.label, "matching": len(proposal.matching), "message": message[:1024]}
 
 
 def _write_range(forecast: Forecast) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Final
 
 from atoll.errors import AtollError, Conflict, Refused, Unreachable
 from atoll.fleet.cluster import OperationState
+from atoll.fleet.known import KUBEADM
 from atoll.hosts.access import HostAccess
 from atoll.hosts.jobs import Host, Job
 from atoll.machines.demands import check_demands
@@ -79,13 +80,7 @@ class KubeadmProvider:
 
     def info(self) -> ProviderInfo:
         """Say what this provider can do."""
-        return ProviderInfo(
-            name="kubeadm",
-            has_nodes=True,
-            can_revert=False,
-            uses_host_pool=True,
-            point_of_no_return="upgrade the control plane",
-        )
+        return KUBEADM
 
     async def versions(self) -> tuple[str, ...]:
         """Return nothing: each block names a source of its own, and preflight looks there."""

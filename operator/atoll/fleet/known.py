@@ -1,0 +1,21 @@
+"""What each provider of this build can do: known here, so that plans can be made where none of them runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from .cluster import ProviderInfo
+
+LOCAL: Final = ProviderInfo(name="local", has_nodes=False, can_revert=True, can_drill=True, usual_seconds=15.0)
+KUBEADM: Final = ProviderInfo(
+    name="kubeadm",
+    has_nodes=True,
+    can_revert=False,
+    uses_host_pool=True,
+    point_of_no_return="upgrade the control plane",
+    usual_seconds=180.0,
+)
+KNOWN: Final[Mapping[str, ProviderInfo]] = MappingProxyType({info.name: info for info in (LOCAL, KUBEADM)})
+"""By kind of block."""
