@@ -68,7 +68,7 @@ def summarise_all(
     child_statuses = {subject.name: subject.wanted for subject in subjects}
     running = {progress.set_name: progress for progress in rollout.progress}
     for cluster_set in fleet.cluster_sets:
-        if not cluster_set.meta.uid:
+        if not cluster_set.meta.uid or cluster_set.meta.name in rollout.unseen:
             continue
         members = fleet.children_of(cluster_set.meta.name)
         protected = _protection(cluster_set.meta, protected=cluster_set.deletion_protection)
@@ -94,7 +94,9 @@ def summarise_all(
         if item is not None:
             wanted = summarise_rollout(item, progress, now)
             subject = _subject("Rollout", item.meta, item.status, wanted)
-            subjects.append(replace(subject, audit=plan_entries(item, progress, rollout, now)))
+            subjects.append(
+                replace(subject, audit=plan_entries(item, progress, rollout, now, approvers=progress.approvers))
+            )
     return subjects
 
 

@@ -245,6 +245,8 @@ class RolloutProgress:
     """What is left; None: it is over."""
     grade: Grade | None = None
     proposals: tuple[Proposal, ...] = ()
+    approvers: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    """Whose word counts for a gate, by (wave, gate)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -312,6 +314,8 @@ class RolloutDecision:
     inspections: tuple[InspectChild, ...] = ()
     questions: tuple[MetricQuestion | JobQuestion, ...] = ()
     """What gates have to ask outside."""
+    unseen: tuple[str, ...] = ()
+    """ClusterSets with a rollout of which nothing can be said before all its clusters were looked at once."""
     problems: tuple[Problem, ...] = ()
     wake: datetime | None = None
     """When time alone will change the decision (end of a soak, a window)."""

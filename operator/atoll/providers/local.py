@@ -9,6 +9,7 @@ import asyncio
 import logging
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -303,7 +304,10 @@ def summarise_operation(plane: ObservedPlane, running: Operation | None) -> Oper
     """Say how far the latest operation has come."""
     journal = plane.journal
     if running is not None and (journal is None or journal.id != running.id):
-        return build_progress(begin_journal(running), OperationState.RUNNING)
+        begun = begin_journal(running)
+        # Whether a change drills, and so how many steps it has, stands in the journal that it is about to write.
+        unknown = running.type is OperationType.CHANGE
+        return build_progress(replace(begun, steps_total=0) if unknown else begun, OperationState.RUNNING)
     if journal is None:
         return None
     state = journal.state

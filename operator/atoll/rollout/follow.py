@@ -65,6 +65,7 @@ def follow_rollout(
         message=_describe(course, state, rows, walk, hold, reverting=bool(reverts)),
         forecast=forecast,
         grade=grade_rollout(course, forecast),
+        approvers=walk.approvers,
         proposals=propose_holds(course, walk.verdicts) if state in {"Running", "Paused"} else (),
     )
     problems = _list_problems(course, progress, walk, hold)

@@ -46,6 +46,8 @@ class GateVerdict:
     """It was measured a moment ago, and was above its limit."""
     wake: datetime | None = None
     """When to ask again."""
+    approvers: tuple[str, ...] = ()
+    """Whose word counted."""
 
 
 def judge_gates(course: Course, wave: RolloutWave, verdicts: Sequence[Verdict]) -> tuple[GateVerdict, ...]:
@@ -93,7 +95,7 @@ def _judge_approval(
     counted = sorted({item.username for item in mine if _counts(item, requester, groups)})
     told = f"{len(counted)} of {wanted} approvals" + (f" ({', '.join(counted)})" if counted else "")
     if len(counted) >= wanted:
-        return GateVerdict(name=gate.name, state=OPEN, message=told)
+        return GateVerdict(name=gate.name, state=OPEN, message=told, approvers=tuple(counted))
     who = f"Somebody of {' or '.join(groups)}" if groups else "Somebody who may create Approvals"
     others = "" if not requester else f" other than {requester}, who asked for the change,"
     more = "" if requester else "; it needs one more than usual, because nobody knows who asked for the change"

@@ -69,6 +69,9 @@ def _plan_set(fleet: Fleet, cluster_set: ClusterSet, books: Books, now: datetime
                 f"the target changed from {last.target_version} ({last.target_revision}); changes under way finish"
             )
             parts.append(RolloutDecision(progress=(supersede(last, message),)))
+    elif last is not None and state and _is_unseen(fleet, cluster_set, last):
+        # The operator has just started. What stands there is the best that is known, until everybody was looked at.
+        parts.append(RolloutDecision(unseen=(name,)))
     elif last is not None and (state in UNFINISHED or _blocks(cluster_set, last, state)):
         parts.append(follow_rollout(fleet, cluster_set, last, books, now))
     else:
@@ -77,6 +80,11 @@ def _plan_set(fleet: Fleet, cluster_set: ClusterSet, books: Books, now: datetime
     if paused is not None and paused.until is not None and now < paused.until:
         parts.append(RolloutDecision(wake=paused.until))
     return _merge(parts)
+
+
+def _is_unseen(fleet: Fleet, cluster_set: ClusterSet, rollout: Rollout) -> bool:
+    names = (cluster_set.child_name(name) for wave in rollout.waves for name in wave.clusters)
+    return any(fleet.child(name) is not None and name not in fleet.views for name in names)
 
 
 def _blocks(cluster_set: ClusterSet, last: Rollout, state: str) -> bool:
@@ -226,6 +234,7 @@ def _merge(parts: Iterable[RolloutDecision]) -> RolloutDecision:
         reverts=tuple(item for part in all_parts for item in part.reverts),
         inspections=tuple(item for part in all_parts for item in part.inspections),
         questions=tuple(item for part in all_parts for item in part.questions),
+        unseen=tuple(item for part in all_parts for item in part.unseen),
         problems=tuple(item for part in all_parts for item in part.problems),
         wake=min((part.wake for part in all_parts if part.wake is not None), default=None),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
@@ -32,6 +32,8 @@ class Walk:
     wake: datetime | None = None
     questions: tuple[MetricQuestion | JobQuestion, ...] = ()
     """What gates have to ask outside."""
+    approvers: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    """Whose word counted, by (wave, gate)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,7 @@ class _Turn:
     waits: str = ""
     wake: datetime | None = None
     questions: tuple[MetricQuestion | JobQuestion, ...] = ()
+    approvers: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
 
 
 def walk_waves(course: Course, verdicts: Sequence[Verdict], books: Books, *, state: str, hold: str) -> Walk:
@@ -81,6 +84,7 @@ def walk_waves(course: Course, verdicts: Sequence[Verdict], books: Books, *, sta
         waits=next((turn.waits for turn in turns if turn.waits), ""),
         wake=next((turn.wake for turn in turns if turn.wake), None),
         questions=tuple(question for turn in turns for question in turn.questions),
+        approvers=dict(item for turn in turns for item in turn.approvers.items()),
     )
 
 
@@ -131,7 +135,14 @@ def _finish(
             gates=tuple({"name": gate.name, "state": gate.state, "message": gate.message} for gate in gates),
         )
         questions = tuple(question for gate in gates for question in gate.questions) if state != "Done" else ()
-        return _Turn(status=status, verdicts=verdicts, waits=waits, wake=wake, questions=questions)
+        return _Turn(
+            status=status,
+            verdicts=verdicts,
+            waits=waits,
+            wake=wake,
+            questions=questions,
+            approvers={(wave.name, gate.name): gate.approvers for gate in gates if gate.approvers},
+        )
 
     if soak.disturbed:
         return turn("Held", soak.disturbed)

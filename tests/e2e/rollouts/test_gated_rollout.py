@@ -244,7 +244,7 @@ def test_the_forecast_is_graded_and_each_cluster_remembers_its_own(fleet: TestHo
     assert "rows" not in status
     (entry,) = fleet.get("clusterset", "eu")["status"]["history"]
     assert entry == {"rollout": "eu-1", "result": "Done"}
-    picture = fleet.atoll("watch", "eu-1", "--once").stdout
+    picture = " ".join(fleet.atoll("watch", "eu-1", "--once").stdout.split())
     assert f"{grade['within']} of 3 changes took what was forecast" in picture
 
 

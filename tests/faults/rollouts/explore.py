@@ -10,13 +10,13 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from atoll.fleet.decisions import RolloutDecision
 from atoll.fleet.snapshot import Fleet
-from atoll.rollout import follow, plan_rollouts
+from atoll.rollout import follow, grading, plan_rollouts
 from tests.unit.rollout.monitor import Broken
 
 from .moves import finish, list_moves, mend, pass_time, prove
@@ -36,17 +36,18 @@ class Found:
 
     scene: str
     states: int = 0
-    decisions: int = 0
+    """Distinct states from which was decided."""
+    seen: int = 0
+    """Those that were reached, and still wait, too."""
     edges: int = 0
     endings: int = 0
     seconds: float = 0.0
     complete: bool = False
     """Nothing is left that was not seen."""
     broken: tuple[str, ...] = ()
-    """The invariant, what breaks it, and the way there."""
+    """The invariant, what breaks it, and the state from which it was decided so."""
     fleets: int = 0
-    """States that differ in more than what the monitor remembers."""
-    _way: list[str] = field(default_factory=list)
+    """How many of those differ in more than what the monitor remembers."""
 
 
 @contextmanager
@@ -62,26 +63,25 @@ def without_forecasts() -> Iterator[None]:
 
 
 def explore(scene: Scene, limit: int, *, seconds: float = float("inf")) -> Found:
-    """Visit up to `limit` states of a scene, nearest first."""
+    """Decide from up to `limit` states of a scene, nearest first."""
     found = Found(scene.name)
     started = time.process_time()
     first = scene.settle_names(scene.begin())
     seen = {hash(first)}
     fleets = {hash(strip(first))}
-    # Of each state the way there is kept only as the state before, and only while it waits: ways are found again.
     queue = deque([first])
     with without_forecasts():
-        while queue and len(seen) < limit and time.process_time() - started < seconds:
+        while queue and found.states < limit and time.process_time() - started < seconds:
             world = queue.popleft()
             try:
-                following = [decide(scene, world, exact=found.decisions % SAMPLE == 0)]
-                if found.decisions % ENDING == 0:
+                following = [decide(scene, world, exact=found.states % SAMPLE == 0)]
+                if found.states % ENDING == 0:
                     found.endings += 1
                     run_to_the_end(scene, world)
             except Broken as broken:
                 found.broken = (broken.invariant, str(broken), describe(world))
                 break
-            found.decisions += 1
+            found.states += 1
             following += [changed for _, changed in list_moves(scene, world)]
             for changed in following:
                 found.edges += 1
@@ -91,7 +91,7 @@ def explore(scene: Scene, limit: int, *, seconds: float = float("inf")) -> Found
                     seen.add(mark)
                     fleets.add(hash(strip(settled)))
                     queue.append(settled)
-    found.states, found.fleets, found.complete = len(seen), len(fleets), not queue
+    found.seen, found.fleets, found.complete = len(seen), len(fleets), not queue
     found.seconds = time.process_time() - started
     return found
 
@@ -110,8 +110,6 @@ def decide(scene: Scene, world: World, *, exact: bool = False) -> World:
 def check_forecasts(fleet: Fleet, now: datetime, decision: RolloutDecision) -> None:
     """See that a decision is the same with forecasts and without."""
     patched = follow.forecast_rollout, follow.grade_rollout
-    from atoll.rollout import grading  # noqa: PLC0415
-
     follow.forecast_rollout, follow.grade_rollout = grading.forecast_rollout, grading.grade_rollout
     try:
         whole = plan_rollouts(fleet, now)
@@ -126,7 +124,9 @@ def run_to_the_end(scene: Scene, world: World) -> None:
     world = mend(world)
     before = None
     for _ in range(ROUNDS):
-        world = decide(scene, world)
+        # A look, and what it allows, are of the same moment: only changes take time.
+        for _ in range(3):
+            world = open_gates(scene, decide(scene, world))
         parties = []
         for party in world.parties:
             children = tuple(
@@ -139,7 +139,6 @@ def run_to_the_end(scene: Scene, world: World) -> None:
             )
             parties.append(party._replace(children=children))
         world = pass_time(scene, world._replace(parties=tuple(parties)))
-        world = open_gates(scene, world)
         if world._replace(phase=0) == before and not world.phase:
             break
         if not world.phase:

@@ -7,7 +7,6 @@ from typing import Final
 
 from .states import STALE_LOOK, STALE_READING, Child, Party, Scene, World, put
 
-
 LONG: Final = 3
 """Steps after which nobody counts how long a wave has been through: no scene soaks for longer."""
 
@@ -79,7 +78,11 @@ def mend(world: World) -> World:
     for party in world.parties:
         children = tuple(child._replace(silent=False, blocked=False, attempts=0) for child in party.children)
         run = party.run
-        if run is not None and run.action == "Pause":
+        failed = any(child.told_failed or (child.operation and child.operation[3]) for child in party.children)
+        if run is not None and failed and run.state in {"", "Running", "Paused"}:
+            # One that still runs is not tried again before it is aborted.
+            run = run._replace(action="Abort")
+        elif run is not None and run.action == "Pause":
             run = run._replace(action="Run")
         parties.append(party._replace(children=children, run=run, paused=False, retry=party.retry + 1))
     return world._replace(parties=tuple(parties))

@@ -34,7 +34,7 @@ from tests.unit.rollout.monitor import Monitor
 
 START: Final = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 STEP: Final = timedelta(minutes=5)
-STALE_LOOK: Final = 2
+STALE_LOOK: Final = 3
 """Steps after which a look is too old."""
 STALE_READING: Final = 2
 """Steps after which an answer is too old, for an interval of 150 s."""

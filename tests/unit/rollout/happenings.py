@@ -209,8 +209,10 @@ def mend_everything(world):
     # Gates that were taken out stay closed for the rollout that had them; a new one goes without.
     retry(world)
     for rollout in world.fleet.rollouts:
-        if rollout.action == "Pause":
-            world.change_rollout(rollout.meta.name, action="Run")
+        failed = {row["state"] for row in rollout.status.get("rows", ())} & {"Failed", "Reverted"}
+        if rollout.action == "Pause" or (failed and rollout.status["state"] in {"Running", "Paused"}):
+            # One that still runs is not tried again before it is aborted.
+            world.change_rollout(rollout.meta.name, action="Abort" if failed else "Run")
 
 
 def approve_all(world):

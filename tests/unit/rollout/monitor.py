@@ -25,6 +25,7 @@ from .reading import (
     least_seconds,
     list_calendars,
     list_freezes,
+    list_told,
     served_by,
 )
 
@@ -141,9 +142,7 @@ class Monitor:
                     self.over_since.pop(key, None)
 
     def remember_failures(self, fleet, owner, rollout):
-        told = {row["cluster"] for row in rollout.status.get("rows", ()) if row["state"] in {"Failed", "Reverted"}}
-        prefix = f"{rollout.set_name}--"
-        told = {name.removeprefix(prefix) for name in told}
+        told = list_told(rollout)
         for name in (name for wave in rollout.waves for name in wave.clusters):
             key, child = (rollout.meta.name, name), fleet.child(owner.child_name(name))
             if child is None or is_settled(child) or child.rollout != rollout.meta.name:
@@ -158,6 +157,9 @@ class Monitor:
         if child is None or child.rollout != rollout.meta.name:
             return False
         if is_returned(child, rollout.meta.name):
+            return True
+        if is_settled(child) and "~" in child.revision and child.member_name in list_told(rollout):
+            # It has recovered between two hops; in this rollout it is not tried again.
             return True
         known = self.failed.get((rollout.meta.name, child.member_name)) == child.revision
         return not is_settled(child) and (known or is_lost(child, fleet.views.get(child.name)))

@@ -47,6 +47,13 @@ def is_down(child):
     return bool(child.done_revision) and (not is_settled(child) or (child.operation is not None and not drilled))
 
 
+def list_told(rollout):
+    """List the members of which a rollout's status says that they failed."""
+    rows = rollout.status.get("rows") or ()
+    told = {str(row["cluster"]) for row in rows if row["state"] in {"Failed", "Reverted"}}
+    return {name.removeprefix(f"{rollout.set_name}--") for name in told}
+
+
 def served_by(child, view):
     if view is not None and view.member is not None:
         return view.member.version

@@ -153,3 +153,11 @@ def test_a_measurement_counts_while_it_is_fresh(age):
     decision = world.decide()
     assert (decision.progress[0].state, decision.progress[0].waves[0].gates[0]["state"]) == ("Running", "Unknown")
     assert world.now > START
+
+
+def test_after_a_restart_nothing_is_said_before_everybody_was_looked_at():
+    world = run(build_world(approval_gate(count=1)), 3)
+    seen = replace(world.seen(), views={})
+    decision = plan_rollouts(seen, world.now)
+    assert (decision.progress, decision.advances, decision.unseen) == ((), (), ("s",))
+    assert plan_rollouts(world.seen(), world.now).progress != ()
