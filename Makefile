@@ -44,8 +44,7 @@ unit: setup ## the tests without I/O, in seconds
 	$(BIN)/pytest tests/unit
 
 test: toolchain ## all tests: unit, planted bugs, the providers' contract, and against real API servers
-	$(BIN)/pytest tests/unit
-	$(BIN)/pytest tests/plants tests/contract tests/e2e
+	$(BIN)/python -m tests.lanes
 
 e2e-hosts: toolchain ## the tests on throw-away hosts: SSH, pools, kubeadm (Linux, root; part of `make test`)
 	$(BIN)/pytest tests/e2e/ssh tests/e2e/hosts
@@ -59,9 +58,10 @@ down: setup ## stop what the demo or `atoll up` started, and remove its state
 bench: toolchain ## measure, and print numbers with the machine that they come from
 	$(BIN)/python -m bench
 
-faults: toolchain ## end the operator at every write and effect, break hosts in every way, once each (two hours)
+faults: toolchain ## end the operator at every write and effect, break hosts in every way, search rollouts (three hours)
 	$(BIN)/python -m tests.faults --all --write-ledger
 	$(BIN)/python -m tests.faults.hosts --all --write-ledger
+	$(BIN)/python -m tests.faults.rollouts --states 1000000 --sequences 20000 --write-ledger
 
 docs: setup ## check that links inside the documentation lead somewhere
 	$(BIN)/pytest tests/unit/cli/test_documentation.py

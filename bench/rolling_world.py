@@ -132,7 +132,7 @@ class World:
         tally.seconds = self.seconds - begun
         tally.state = str(self.rollouts[-1].status.get("state", ""))
         tally.failures = sum(1 for child in self.children.values() if child.operation is not None)
-        tally.grade = self.rollouts[-1].status.get("grade", {})
+        tally.grade = thaw(self.rollouts[-1].status.get("grade", {}))
         tally.bound, tally.batches = self._bound(), self._batch()
         before = tally.child_writes + tally.rollout_writes
         self._dirty.update(self.children)

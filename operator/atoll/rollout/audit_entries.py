@@ -25,7 +25,8 @@ from atoll.fleet.names import REQUESTED_BY
 from atoll.fleet.observed import Rollout
 
 from .audit import settle
-from .rows import MOVING, read_cause, shorten
+from .rows import read_cause, shorten
+from .states import MOVING
 
 EVENTS: Final = (
     *("Began", "Paused", "Resumed", "Halted", "Aborted", "Done", "Reverted", "Superseded"),

@@ -21,12 +21,10 @@ from atoll.fleet.cluster import OperationType, ProviderInfo
 from atoll.fleet.decisions import RolloutRow, WaveStatus
 from atoll.fleet.observed import ChildCluster, RolloutWave
 
+from .states import FINISHED, MOVING
+
 UNKNOWN_SECONDS: Final = 40.0
 """How long a hop takes where not even its provider is known."""
-OVER: Final = frozenset({"Done", "Failed", "Reverted", "Skipped"})
-"""Rows that take no time any more."""
-MOVING: Final = frozenset({"Changing", "Verifying"})
-"""Rows that hold a place in their wave already."""
 
 NORMAL: Final = NormalDist()
 REACH: Final = 1.2816
@@ -156,7 +154,7 @@ def forecast_waves(
     from now until it may start.
     """
     nobody = Estimates.learn(()).of(None)
-    left = [row for row in rows if row.state not in OVER]
+    left = [row for row in rows if row.state not in FINISHED]
     known = {row.cluster: estimates.get(row.cluster, nobody) for row in left}
     plan = [
         _plan_wave(wave, [row for row in left if row.wave == wave.name], known, set_limit, spent or {}, waits or {})

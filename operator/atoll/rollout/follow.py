@@ -20,8 +20,9 @@ from .limits import Books
 from .restrictions import find_restriction
 from .revert import plan_reverts
 from .revisions import is_return
-from .rows import MOVING, Course, Verdict, judge_row, shorten
+from .rows import Course, Verdict, judge_row, shorten
 from .signatures import propose_holds
+from .states import MOVING
 from .walk import Walk, walk_waves
 
 MESSAGES_LENGTH: Final = 600

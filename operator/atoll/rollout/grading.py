@@ -13,7 +13,8 @@ from atoll.fleet.snapshot import Fleet
 from atoll.fleet.spec import ClusterSet
 
 from .estimates import Estimate, Estimates, forecast_waves
-from .rows import FINISHED, MOVING, Course, Verdict
+from .rows import Course, Verdict
+from .states import FINISHED, MOVING
 from .walk import Walk
 
 

@@ -33,12 +33,9 @@ from .hops import HopRefusal, plan_hops
 from .inspections import Inspection, inspect_child
 from .revisions import Revisions, final_revision, hop_revision, is_return, settled_revision
 from .schedule import find_wait
+from .states import FINISHED
 from .stored import Stored, read_stored
 from .waves import build_selector_labels
-
-FINISHED: Final = frozenset({"Done", "Failed", "Reverted", "Skipped"})
-"""States after which a row holds up its wave no longer."""
-MOVING: Final = frozenset({"Changing", "Verifying"})
 
 CAUSE_LENGTH: Final = 300
 """Characters of a failure that are repeated on the way back."""

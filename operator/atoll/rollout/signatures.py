@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from atoll.fleet.decisions import Proposal
 from atoll.fleet.names import HOLD, MEMBER_LABEL, SET_LABEL
 
-from .rows import FINISHED, Course, Verdict
+from .rows import Course, Verdict
+from .states import FINISHED
 from .waves import build_selector_labels
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final
 
 from atoll.fleet.decisions import Advance, WaveStatus
 from atoll.fleet.gates import JobQuestion, MetricQuestion
@@ -13,11 +12,10 @@ from atoll.fleet.observed import RolloutWave
 
 from .gates import OPEN, judge_gates
 from .limits import Books, find_limit, find_regions
-from .rows import FINISHED, MOVING, Course, Verdict
+from .rows import Course, Verdict
 from .soaking import judge_soak
+from .states import BUSY, FINISHED, MOVING
 from .stored import StoredWave
-
-BUSY: Final = MOVING | {"Preflight"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

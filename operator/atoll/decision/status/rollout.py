@@ -144,4 +144,14 @@ def _ready(progress: RolloutProgress) -> Condition:
         return no("Ready", reasons.ROLLOUT_HALTED, progress.message)
     if progress.state == "Aborted":
         return no("Ready", reasons.ROLLOUT_ABORTED, progress.message)
-    return no("Ready", reasons.ROLLING_OUT, progress.message)
+    return no("Ready", _say_wait(progress), progress.message)
+
+
+def _say_wait(progress: RolloutProgress) -> str:
+    """Say in one word what a rollout waits for, by the wave whose turn it is."""
+    wave = next((item for item in progress.waves if item.state != "Done"), None)
+    if wave is not None and wave.state == "Soaking":
+        return reasons.SOAKING
+    if wave is not None and wave.state == "Held" and any(gate["state"] != "Open" for gate in wave.gates):
+        return reasons.GATE_CLOSED
+    return reasons.ROLLING_OUT
