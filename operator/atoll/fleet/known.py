@@ -17,5 +17,8 @@ KUBEADM: Final = ProviderInfo(
     point_of_no_return="upgrade the control plane",
     usual_seconds=180.0,
 )
-KNOWN: Final[Mapping[str, ProviderInfo]] = MappingProxyType({info.name: info for info in (LOCAL, KUBEADM)})
+EXISTING: Final = ProviderInfo(
+    name="existing", has_nodes=True, can_revert=False, upgrades=False, sets_authentication=False
+)
+KNOWN: Final[Mapping[str, ProviderInfo]] = MappingProxyType({info.name: info for info in (LOCAL, KUBEADM, EXISTING)})
 """By kind of block."""

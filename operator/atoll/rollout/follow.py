@@ -138,6 +138,7 @@ def _correct_books(books: Books, course: Course, verdicts: Sequence[Verdict]) ->
             continue
         elif verdict.row.state == "Failed" and verdict.child.revision != verdict.child.done_revision:
             moving.discard(verdict.child.name)
+            books.failed.add(verdict.child.name)
 
 
 def _find_refusal(cluster_set: ClusterSet, verdicts: Sequence[Verdict]) -> Problem | None:

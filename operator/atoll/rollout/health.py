@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from atoll.fleet.cluster import Presence
@@ -21,7 +22,16 @@ def served_version(child: ChildCluster, view: ChildView | None) -> Version | Non
     return _parse(told or str(child.status.get("version", "")))
 
 
-def find_illness(child: ChildCluster, view: ChildView | None) -> str:
+OLD: Final = timedelta(minutes=30)
+"""What was seen so long ago says nothing of how a cluster is now."""
+
+
+def is_known(view: ChildView | None, now: datetime) -> bool:
+    """Say whether anybody can tell how a cluster is: it was looked at, and not too long ago."""
+    return view is not None and now - view.time < OLD
+
+
+def find_illness(child: ChildCluster, view: ChildView | None, now: datetime) -> str:
     """Say why a child that should be at rest may not be changed; empty when it may."""
     operation = child.operation
     if operation is not None:
@@ -29,6 +39,8 @@ def find_illness(child: ChildCluster, view: ChildView | None) -> str:
         return f"its operation {operation.type} {how}"
     if view is None:
         return "it has not been looked at yet"
+    if not is_known(view, now):
+        return f"it was looked at last at {view.time:%H:%M:%S} UTC"
     if view.refused is not None:
         return f"its identity is refused: {view.refused[1]}"
     if view.cluster.presence is not Presence.PRESENT:

@@ -35,6 +35,8 @@ class Books:
     """ChildClusters on the move, by set."""
     unavailable: set[str] = field(default_factory=set)
     """ChildClusters of all sets that are changing, or stopped in the middle of a change."""
+    failed: set[str] = field(default_factory=set)
+    """Those of them that were given up: they keep their environments' places until a person mends them."""
 
     def take(self, set_name: str, child: str) -> None:
         """Enter a child that is told to move."""
@@ -50,7 +52,9 @@ class Books:
             others = sorted(item for item in self.unavailable - {child} if name in self.hosted.get(item, ()))
             if len(others) >= limit:
                 told = ", ".join(others) or "none"
-                return f"environment {name} allows {limit} unavailable clusters, and has {len(others)}: {told}"
+                lost = [item for item in others if item in self.failed]
+                remedy = f". Mend {', '.join(lost)}, then `atoll abort` and `atoll retry`" if lost else ""
+                return f"environment {name} allows {limit} unavailable clusters, and has {len(others)}: {told}{remedy}"
         return ""
 
 

@@ -130,4 +130,7 @@ def _describe(point: RevertPoint) -> str:
 
 
 def _say(verdict: Verdict, message: str) -> Verdict:
+    if verdict.row.message.endswith(message):
+        # It was read back from the status, which says so already.
+        return verdict
     return replace(verdict, row=replace(verdict.row, message=f"{verdict.row.message}; {message}"))

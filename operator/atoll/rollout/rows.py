@@ -154,7 +154,7 @@ def _judge(course: Course, wave: str, member: Member, child: ChildCluster, wante
         return Verdict(row=_row(member.name, wave, state, message), child=child, region=member.region)
 
     if has_arrived(child, wanted, target):
-        illness = find_illness(child, view)
+        illness = find_illness(child, view, course.now)
         row = _row(member.name, wave, "Done", illness)
         return Verdict(row=row, child=child, region=member.region, illness=illness)
     if is_watched_only(course.fleet, course.cluster_set, member):
@@ -351,7 +351,7 @@ def _find_hold(course: Course, child: ChildCluster, view: ChildView | None, step
         return f"it finishes an earlier change to {child.version} first"
     if failed:
         return may_leave_failure(child, view, step.version)
-    illness = find_illness(child, view)
+    illness = find_illness(child, view, course.now)
     if illness:
         return f"{illness}; an unhealthy cluster is not changed"
     served = served_version(child, view)

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from atoll.fleet.observed import RolloutWave
 
 from .gates import OPEN, GateVerdict
+from .health import is_known
 from .rows import Course, Verdict
 from .stored import StoredWave
 
@@ -40,7 +41,7 @@ def judge_soak(
     soaks = bool(wave.soak_seconds) and any(verdict.row.state in {"Done", "Failed"} for verdict in verdicts)
     ill = next((verdict for verdict in verdicts if verdict.illness), None)
     if ill is not None:
-        seen = ill.child is not None and course.view(ill.child) is not None
+        seen = ill.child is not None and is_known(course.view(ill.child), course.now)
         again = "; its soak begins again then" if soaks and seen else ""
         told = f"wave {wave.name} is not over while {ill.row.cluster} is not well: {ill.illness}{again}"
         return Soak(until=None if seen else stored.soak_until, disturbed=told)

@@ -7,17 +7,16 @@ import multiprocessing
 import os
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import Final
 
-from hypothesis import HealthCheck, Phase, given, seed, settings
-
 from tests.faults.__main__ import read_commit, say
-from tests.unit.rollout.happenings import SCRIPTS, WORLDS, build_world, run_story
 
-from .explore import Found, explore
+from .explore import Found
 from .ledger import Sequences, build_summary, build_table, write_ledger
 from .scenes import SCENES
+from .search import explore_scene, try_sequences
 
 BATCH: Final = 500
 """Sequences that one process tries at a time."""
@@ -35,38 +34,6 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def explore_scene(name: str, states: int) -> Found:
-    """Explore one scene by its name."""
-    return explore(next(scene for scene in SCENES if scene.name == name), states)
-
-
-def try_sequences(number: int, count: int) -> Sequences:
-    """Try `count` random sequences, shrinking what is found."""
-    done = 0
-
-    @seed(number)
-    @settings(
-        max_examples=count,
-        deadline=None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-        phases=[Phase.generate, Phase.shrink],
-    )
-    @given(world=WORLDS, script=SCRIPTS)
-    def attempt(world, script):  # type: ignore[no-untyped-def]
-        nonlocal done
-        done += 1
-        run_story(build_world(**world), script)
-
-    started = time.process_time()
-    broken: tuple[str, ...] = ()
-    try:
-        attempt()
-    except AssertionError as error:
-        broken = (str(error), *getattr(error, "__notes__", ()))
-    return Sequences(asked=count, done=done, broken=broken, seconds=time.process_time() - started)
-
-
 def main() -> int:
     """Run what the command line asks for; return the exit code."""
     arguments = parse_arguments()
@@ -76,17 +43,19 @@ def main() -> int:
     names = arguments.scene or [scene.name for scene in SCENES]
     found: list[Found] = []
     done, broken = 0, []
-    with multiprocessing.get_context("spawn").Pool(arguments.processes, maxtasksperchild=1) as pool:
+    context = multiprocessing.get_context("spawn")
+    # A worker that ends breaks this pool; the other kind would wait for it for ever.
+    with ProcessPoolExecutor(arguments.processes, mp_context=context) as pool:
         if arguments.states:
             each = -(-arguments.states // len(names))
-            for item in pool.imap(partial(explore_scene, states=each), names):
+            for item in pool.map(partial(explore_scene, states=each), names):
                 say(f"{item.scene}: {item.states} states, {item.states / max(item.seconds, 0.001):.0f} a second")
                 if item.broken:
                     print("\n".join(item.broken), flush=True)
                 found.append(item)
         counts = [min(BATCH, arguments.sequences - first) for first in range(0, arguments.sequences, BATCH)]
-        jobs = [(arguments.seed * 100_000 + number, count) for number, count in enumerate(counts)]
-        for tried in pool.starmap(try_sequences, jobs, chunksize=1):
+        numbers = range(arguments.seed * 100_000, arguments.seed * 100_000 + len(counts))
+        for tried in pool.map(try_sequences, numbers, counts):
             done += tried.done
             broken += tried.broken
     seconds = time.monotonic() - begin

@@ -28,7 +28,7 @@ class Sequences:
 def build_table(found: Sequence[Found]) -> list[str]:
     """Return every scene that was explored, as Markdown."""
     lines = [
-        "| scene | states | of them seen, waiting | edges | let run to the end | all there are | broken | CPU seconds |",
+        "| scene | states | seen, waiting | edges | let run to the end | all there are | broken | CPU seconds |",
         "|---|---:|---:|---:|---:|---|---|---:|",
     ]
     for item in found:

@@ -74,6 +74,7 @@ def test_every_policy_is_in_force() -> None:
         "atoll-in-use",
         "atoll-owned",
         "atoll-requested-by",
+        "atoll-requesters",
     ]
 
 

@@ -267,7 +267,7 @@ class TestWhatIsSaid:
 
     def test_it_makes_no_child_ill_and_no_verification_fail_so_no_rollout_halts_or_reverts(self) -> None:
         view = view_of(TWO, run=run_of(TWO, red=(RED,)))
-        assert find_illness(CHILD, view) == ""
+        assert find_illness(CHILD, view, view.time) == ""
         assert find(self.status(view), "Verified")["status"] == "True"
 
     def test_at_most_fifty_red_cells_stand_in_status_and_all_are_counted(self) -> None:

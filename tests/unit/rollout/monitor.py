@@ -53,11 +53,11 @@ INVARIANTS = {
     "forgets": (16, "what was over stays over, and who failed has failed, whatever is forgotten"),
     "revert": (18, "only who is lost, beyond the budget, and can, goes back: to what it was, and is verified again"),
     "revert-limit": (18, "going back takes a place as any change does"),
-    "preflight": (19, "nobody is told to move without a clean look at that very hop, ten minutes old at most"),
+    "preflight": (0, "nobody is told to move without a clean look at that very hop, ten minutes old at most"),
     "liveness": (20, "a healthy, unpaused fleet with open gates finishes"),
     "rows": (0, "rows are the frozen members"),
 }
-"""Number in the row, and what is demanded, by name."""
+"""Number in the row (0: it is not in there), and what is demanded, by name."""
 
 LOOK = timedelta(minutes=10)
 """How old a look before a change may be."""
@@ -120,8 +120,8 @@ class Monitor:
     # What it remembers
 
     def undo(self):
-        """Nothing of the last decision was written: what disturbed a soak then, nobody remembers."""
-        self.over_since = dict(self._before)
+        """The operator ended while it wrote its last decision: what disturbed a soak then, nobody may remember."""
+        self.over_since = {**self.over_since, **self._before}
 
     def remember(self, fleet, now):
         self._before = dict(self.over_since)
@@ -203,6 +203,8 @@ class Monitor:
         for progress in decision.progress:
             rollout = next(item for item in fleet.rollouts if item.meta.name == progress.name)
             owner = fleet.cluster_set(rollout.set_name)
+            if owner is None:
+                continue
             before = rollout.status.get("state", "")
             if before in {"Halted", "Aborted", "Reverted"}:
                 demand("ended", progress.state not in UNENDED, f"{progress.name} was {before}, is {progress.state}")
@@ -287,7 +289,8 @@ class Monitor:
             told = {progress.name: progress.state for progress in decision.progress}
             for rollout in fleet.rollouts:
                 state = told.get(rollout.meta.name, rollout.status.get("state", ""))
-                if rollout.set_name == new.set_name and rollout.meta.deletion_time is None:
+                here = rollout.set_name == new.set_name and rollout.meta.deletion_time is None
+                if here and not self.blind:
                     demand("name-twice", state not in UNENDED, f"{new.name} beside {rollout.meta.name}")
             frozen = [name for wave in new.waves for name in wave.clusters]
             demand("rows", len(frozen) == len(set(frozen)) > 0, new.name)

@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 
 from atoll.rollout import audit
 from atoll.rollout.audit import AuditEntry, Link, begin, link, list_tail, parse_head, read, verify_chain
-from atoll.rollout.audit_pages import Page, build_page, fill, first_number, join, page_name, read_page, read_pages
+from atoll.rollout.audit_pages import (
+    PAGE_BYTES,
+    Page,
+    build_page,
+    fill,
+    first_number,
+    join,
+    page_name,
+    read_page,
+    read_pages,
+)
 
 from .builders import START
 
@@ -363,9 +373,9 @@ def test_pages_come_in_the_order_of_their_numbers_without_those_of_an_earlier_ro
 def test_a_page_has_room_for_a_thousand_records_of_full_length_only_by_its_bytes():
     lines, _ = write([entry(number, message="x" * 1024) for number in range(1000)])
     page, rest = fill(Page(name="s-1-audit-1", number=1), lines)
-    short, none_left = fill(Page(name="s-1-audit-1", number=1), chain(1000)[0][:500])
+    short, none_left = fill(Page(name="s-1-audit-1", number=1), chain(150)[0])
 
-    assert sum(len(line) + 1 for line in page.lines) <= 256 * 1024 < sum(len(line) + 1 for line in lines)
+    assert sum(len(line) + 1 for line in page.lines) <= PAGE_BYTES < sum(len(line) + 1 for line in lines)
     assert (page.full, len(page.lines) + len(rest)) == (True, 1000)
     assert (short.full, none_left) == (False, ())
 

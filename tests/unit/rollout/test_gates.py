@@ -161,3 +161,14 @@ def test_after_a_restart_nothing_is_said_before_everybody_was_looked_at():
     decision = plan_rollouts(seen, world.now)
     assert (decision.progress, decision.advances, decision.unseen) == ((), (), ("s",))
     assert plan_rollouts(world.seen(), world.now).progress != ()
+
+
+def test_what_was_seen_long_ago_starts_nothing():
+    world = run(build_world(), 2)
+    old = world.now - timedelta(minutes=31)
+    seen = world.seen()
+    views = {name: replace(view, time=old) for name, view in seen.views.items()}
+    decision = plan_rollouts(replace(seen, views=views), world.now)
+    assert (decision.advances, decision.progress[0].rows[0].state) == ((), "Held")
+    assert decision.progress[0].rows[0].message.startswith("it was looked at last at ")
+    assert [item.child for item in plan_rollouts(seen, world.now).advances] == ["s--a"]

@@ -36,7 +36,7 @@ def open_gates(world):
     return world
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(world=WORLDS, script=SCRIPTS)
 def test_no_rollout_ever_breaks_a_promise(world, script):
     world = build_world(**world)
