@@ -7,14 +7,22 @@ from pathlib import Path
 
 import pytest
 
+from .existing_kit import CANNOT, ExistingKit
 from .provider_kit import FakeKit, Kit, LocalKit
 
 
-@pytest.fixture(params=["fake", pytest.param("local", marks=pytest.mark.e2e)])
+@pytest.fixture(params=["fake", pytest.param("local", marks=pytest.mark.e2e), "existing"])
 async def kit(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Kit]:
     if request.param == "fake":
         yield FakeKit()
         return
-    made = LocalKit(tmp_path)
+    made: Kit
+    if request.param == "existing":
+        reason = CANNOT.get(request.node.originalname)
+        if reason:
+            pytest.skip(reason)
+        made = ExistingKit(tmp_path)
+    else:
+        made = LocalKit(tmp_path)
     yield made
     await made.clean()

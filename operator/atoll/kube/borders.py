@@ -161,7 +161,9 @@ class _Caller(ABC):
             response = await self._send(Request(method="GET", path=url_path(CONFIG_MAP, home), query=ONE))
         except AtollError as error:
             return f"{self._what} got no login that works: {error}"
-        known = response.status == 200 or (response.status == 403 and self._user in _message(response))
+        # `User "ann" cannot list` is said to ann; `users "ann" is forbidden: User "atoll" cannot impersonate` to us.
+        told = f'User "{self._user}"' in _message(response)
+        known = response.status == 200 or (response.status == 403 and told)
         return "" if known else f"the API server does not know {self._what}: it answered {response.status}"
 
     @abstractmethod

@@ -135,6 +135,14 @@ class ChildHands:
     async def _publish(self, body: Body) -> None:
         provider = self._context.providers[body["spec"]["provider"]]
         kubeconfig = await provider.kubeconfig(self._ref(body))
+        pinned = body["spec"].get("clusterUID", "")
+        if pinned:
+            # Whoever reads the Secret would follow it to a stranger.
+            client = self._context.connect(kubeconfig)
+            try:
+                await client.require_identity(pinned)
+            finally:
+                await client.close()
         await self._context.store.apply(build_secret(self._name, self._fleet, kubeconfig, owner=body), FIELD_MANAGER)
 
     async def _forget(self, step: ForgetCluster) -> None:

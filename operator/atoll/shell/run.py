@@ -17,11 +17,13 @@ from atoll.kube.store import Store
 from atoll.kube.transport import Transport
 from atoll.measure.prometheus import Prometheus
 from atoll.ports import Clock, Provider
+from atoll.providers.existing.provider import ExistingProvider
 from atoll.providers.kubeadm.provider import KubeadmProvider
 
 from .app import App
 from .cache import Cache
 from .context import Context, Settings, SystemClock
+from .existing import MemberKubeconfigs
 from .login import Login
 from .machines import Machines
 from .surroundings import FleetSurroundings
@@ -57,6 +59,7 @@ async def run_operator(
             store=store,
             providers={
                 "kubeadm": KubeadmProvider(machines.surroundings, machines.connections.get, clock=clock),
+                "existing": ExistingProvider(MemberKubeconfigs(store, cache), connect, contexts=contexts),
                 **providers_of(clock),
             },
             connect=connect,

@@ -206,13 +206,13 @@ async def test_a_head_that_was_changed_is_found(record: Record) -> None:
 
 
 async def test_a_full_configmap_lets_nobody_change_it_and_the_next_goes_on(record: Record) -> None:
-    names = [f"c{number}" for number in range(1, 1101)]
-    await record.write(told(*names[:400]))
-    await record.write(told(*names[400:]))
+    names = [f"c{number}" for number in range(1, 401)]
+    await record.write(told(*names[:150]))
+    await record.write(told(*names[150:]))
 
     first, second = record.page(1), record.page(2)
     assert (first.get("immutable"), second.get("immutable")) == (True, None)
-    assert len(first["data"]["records"]) <= 256 * 1024
+    assert len(first["data"]["records"]) <= 64 * 1024
     lines = [*first["data"]["records"].splitlines(), *second["data"]["records"].splitlines()]
     assert [json.loads(line)["cluster"] for line in lines] == names
     patch = json.dumps({"data": {"records": "nothing"}})

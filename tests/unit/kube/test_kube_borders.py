@@ -137,11 +137,22 @@ BROKEN = say("broken", status=503)
         pytest.param(
             refuse(
                 403,
-                "not system:serviceaccount:atoll-system:a--admin, nor system:serviceaccount:atoll-system:b--admin",
+                'configmaps is forbidden: User "system:serviceaccount:atoll-system:a--admin" cannot list, '
+                'nor User "system:serviceaccount:atoll-system:b--admin"',
             ),
             REFUSED,
             {"Passed"},
             id="who may not even read its own is known by name all the same",
+        ),
+        pytest.param(
+            refuse(
+                403,
+                'users "system:serviceaccount:atoll-system:a--admin", "system:serviceaccount:atoll-system:b--admin" '
+                'are forbidden: User "atoll" cannot impersonate',
+            ),
+            REFUSED,
+            {"Unknown"},
+            id="it refuses us, and not them",
         ),
         pytest.param(answer(), answer(status=201), {"Failed"}, id="it lets everybody in"),
         pytest.param(refuse(401, "Unauthorized"), refuse(401, "Unauthorized"), {"Unknown"}, id="it knows no token"),
