@@ -174,6 +174,8 @@ class ChildWorker(Worker[ChildView]):
             kubeconfig_digest=digest(handed) if handed else "",
             published_digest=digest(published) if published else "",
         )
+        if self._hands.stranger is not None and view.kubeconfig_digest != view.published_digest:
+            return replace(view, refused=self._hands.stranger)
         try:
             await self._connect(published or handed)
         except Terminal as error:

@@ -51,6 +51,8 @@ class ChildHands:
         self.borders: BorderRun | None = None
         self.released = False
         self.findings: tuple[Finding, ...] = ()
+        self.stranger: tuple[str, str] | None = None
+        """Reason and message, while what its provider hands out leads to another cluster than the pinned one."""
         self.preflight: PreflightRun | None = None
         self.jobs: Mapping[GateKey, GateReading] = {}
 
@@ -141,8 +143,12 @@ class ChildHands:
             client = self._context.connect(kubeconfig)
             try:
                 await client.require_identity(pinned)
+            except IdentityMismatch as error:
+                self.stranger = (error.reason, str(error))
+                raise
             finally:
                 await client.close()
+        self.stranger = None
         await self._context.store.apply(build_secret(self._name, self._fleet, kubeconfig, owner=body), FIELD_MANAGER)
 
     async def _forget(self, step: ForgetCluster) -> None:
