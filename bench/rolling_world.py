@@ -367,7 +367,8 @@ class World:
             cluster_sets=(self.cluster_set,),
             children=tuple(self.children.values()),
             rollouts=self.rollouts,
-            views=self.views,
+            # Everybody is looked at every few seconds; what was seen long ago would start nothing.
+            views={name: replace(view, time=self.now) for name, view in self.views.items()},
             providers={"local": PROVIDER},
             versions={"local": VERSIONS},
         )
