@@ -174,7 +174,8 @@ def _judge(course: Course, wave: str, member: Member, child: ChildCluster, wante
         step = Step(version=child.version, revision=child.revision, reason=reason)
         return _judge_start(course, member, child, verdict("Pending", ""), step)
     failure = _find_failure(course, child)
-    if not failure and _is_midway(course, child):
+    unsettled = child.rollout == course.name and child.revision != child.done_revision
+    if not failure and (unsettled or _is_midway(course, child)):
         failure = course.stored.failed.get(child.member_name, "")
     if failure:
         # Its settings have changed since, or it has recovered between two hops; only another rollout tries again.

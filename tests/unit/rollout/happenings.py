@@ -210,9 +210,17 @@ def mend_everything(world):
     retry(world)
     for rollout in world.fleet.rollouts:
         failed = {row["state"] for row in rollout.status.get("rows", ())} & {"Failed", "Reverted"}
-        if rollout.action == "Pause" or (failed and rollout.status["state"] in {"Running", "Paused"}):
+        stuck = failed or _has_lost_a_gate(world, rollout)
+        if rollout.action == "Pause" or (stuck and rollout.status.get("state") in {"Running", "Paused"}):
             # One that still runs is not tried again before it is aborted.
-            world.change_rollout(rollout.meta.name, action="Abort" if failed else "Run")
+            world.change_rollout(rollout.meta.name, action="Abort" if stuck else "Run")
+
+
+def _has_lost_a_gate(world, rollout):
+    owner = world.fleet.cluster_set(rollout.set_name)
+    declared = {(item.name, gate.name) for item in owner.upgrade.waves for gate in item.gates}
+    frozen = {(item.name, gate) for item in rollout.waves for gate in item.gates if not gate.startswith("regime-")}
+    return bool(frozen - declared)
 
 
 def approve_all(world):

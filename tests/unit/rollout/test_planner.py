@@ -441,3 +441,15 @@ def test_a_rollout_is_written_with_its_frozen_waves_and_who_asked_for_it():
             ],
         },
     }
+
+
+def test_a_failure_is_not_forgotten_with_the_operator_although_the_member_was_given_other_settings():
+    """Found by random sequences: the run of checks that failed was in memory alone."""
+    world = begun(cluster_set(), dev=Nature(unproven={"v1.36.4"}), ticks=8)
+    assert rows(world.decide())["dev"][0] == "Failed"
+    members = world.fleet.cluster_sets[0].members
+    own = freeze({"verbosity": 4})
+    world.change_set(members=tuple(replace(m, settings=own) if m.name == "dev" else m for m in members))
+    world.apply(world.decide())
+    world.attempts.clear()
+    assert rows(world.decide())["dev"][0] == "Failed"
