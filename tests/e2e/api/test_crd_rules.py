@@ -255,6 +255,17 @@ CASES = (
         rule="gate names must not begin with regime-",
         change=gates({"name": "regime-pci", "approval": {}}),
     ),
+    Case(
+        kind="ClusterSet",
+        rule="minSoakSeconds must not be above soakSeconds",
+        change={
+            "upgrade": {
+                "waves": [
+                    {"name": "canary", "clusterSelector": SELECTOR, "soakSeconds": 10, "minSoakSeconds": 11},
+                ]
+            }
+        },
+    ),
     # ── ChildCluster ──
     Case(kind="ChildCluster", rule="metadata.name must be <spec.setName>--<spec.memberName>", change={}, name="other"),
     *(
