@@ -16,9 +16,10 @@ from atoll.planes.values import PlaneSpec, Role
 from atoll.ports import ClusterRef, Operation, OperationType, Provider, WantedCluster
 from atoll.providers.existing.provider import ExistingProvider
 from atoll.providers.existing.surroundings import Source
+from atoll.shell.context import SystemClock
 from tests.support.binaries import Assets
 
-from .provider_kit import SystemClock, build_wanted
+from .provider_kit import build_wanted
 
 _NOTHING_MADE: Final = "it makes no clusters and works on none, so nothing of it can be half done"
 CANNOT: Final[Mapping[str, str]] = MappingProxyType(

@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +16,7 @@ from atoll.planes.values import Role
 from atoll.ports import ClusterRef, Provider, ProviderInfo, WantedCluster
 from atoll.providers.fake import FakeProvider, FakeWorld
 from atoll.providers.local import LocalProvider
+from atoll.shell.context import SystemClock
 from tests.support.binaries import Assets
 
 
@@ -89,13 +89,6 @@ class FakeKit:
 
     async def clean(self) -> None:
         self.world.clusters.clear()
-
-
-class SystemClock:
-    """The time of the machine."""
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
 
 
 class LocalKit:

@@ -36,8 +36,10 @@ def operation(kind: OperationType, version: str, *, from_version: str = "", numb
     return Operation(id=f"{kind.value.lower()}-{number}", type=kind, to_version=version, from_version=from_version)
 
 
-async def finish(kit: Kit, provider: Provider, want: WantedCluster, todo: Operation) -> ObservedCluster:
-    """Start an operation and watch it to its end: progress never goes back, but a drill's."""
+async def finish(
+    kit: Kit, provider: Provider, want: WantedCluster, todo: Operation, *, begins_again: bool = False
+) -> ObservedCluster:
+    """Start an operation and watch it to its end: progress never goes back, but where one that was cut begins again."""
     await provider.start(want, todo)
     done = 0
     async with asyncio.timeout(kit.limit_seconds):
@@ -48,8 +50,7 @@ async def finish(kit: Kit, provider: Provider, want: WantedCluster, todo: Operat
                 assert (todo.type, observed.presence) == (OperationType.DELETE, Presence.ABSENT)
                 return observed
             assert progress.id == todo.id
-            # A drill that was cut short begins again, with a new snapshot.
-            assert progress.steps_done >= done or todo.type is OperationType.DRILL
+            assert progress.steps_done >= done or begins_again
             assert progress.steps_done <= progress.steps_total
             done = progress.steps_done
             if progress.state in {OperationState.SUCCEEDED, OperationState.FAILED}:
@@ -234,7 +235,7 @@ async def test_a_drill_leaves_the_cluster_untouched_and_so_does_one_that_was_cut
     assert cut.operation is not None
     assert (cut.operation.id, cut.operation.state) == (again.id, OperationState.INTERRUPTED)
     assert (cut.presence, cut.version) == (Presence.PRESENT, kit.new)
-    finished = await finish(kit, second, want, again)
+    finished = await finish(kit, second, want, again, begins_again=True)
     assert finished.operation is not None
     assert finished.operation.state is OperationState.SUCCEEDED, finished.operation.message
     assert kit.standing("c1") == standing

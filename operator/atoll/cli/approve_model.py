@@ -9,8 +9,9 @@ from typing import Any
 
 from atoll.errors import BadInput, Refused
 from atoll.fleet.names import API_VERSION, SET_LABEL
+from atoll.rollout.stored import OVER
 
-from .rollout_choice import OVER, read_set_name, read_state
+from .rollout_choice import read_set_name, read_state
 from .rollout_gates import Gate, describe_gates, write_approve
 
 Body = Mapping[str, Any]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from atoll.decision.decide import Decision
 from atoll.fleet import reasons
@@ -12,11 +12,9 @@ from atoll.fleet.snapshot import Fleet
 from atoll.fleet.spec import ClusterSet, DeletionPolicy
 from atoll.fleet.values import Version
 from atoll.rollout.hops import HopRefusal, plan_hops
+from atoll.rollout.states import FINISHED
 
 Row = dict[str, Any]
-
-SETTLED_ROWS: Final = frozenset({"Done", "Failed", "Reverted", "Skipped"})
-"""States of a rollout's row in which nothing more happens to its cluster."""
 
 
 def build_cluster_rows(fleet: Fleet, decision: Decision) -> list[Row]:
@@ -84,7 +82,7 @@ def _wave_of(decision: Decision, set_name: str, member: str) -> tuple[str, str]:
                 return wave.name, new.reason
     for progress in decision.rollout.progress:
         for row in progress.rows:
-            if progress.set_name == set_name and row.cluster == member and row.state not in SETTLED_ROWS:
+            if progress.set_name == set_name and row.cluster == member and row.state not in FINISHED:
                 return row.wave, row.message or progress.message or f"rollout {progress.name} is under way"
     return "", ""
 

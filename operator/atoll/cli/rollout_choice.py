@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from atoll.errors import BadInput
-from atoll.rollout.stored import BLOCKING, UNFINISHED, rollout_number
+from atoll.rollout.stored import UNFINISHED, rollout_number
 
 from .why_model import find_body, parse_target
 
 Body = Mapping[str, Any]
-
-OVER: Final = BLOCKING | {"Done", "Superseded"}
-"""States in which a rollout starts nothing more."""
 
 
 def choose_rollout(text: str, bodies: Sequence[Body], fleet: str) -> Body:

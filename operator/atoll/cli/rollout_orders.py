@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from atoll.errors import BadInput, Refused
-from atoll.rollout.stored import BLOCKING, UNFINISHED
+from atoll.rollout.states import MOVING
+from atoll.rollout.stored import BLOCKING, OVER, UNFINISHED
 
-from .rollout_choice import OVER, choose_rollout, find_last, read_set_name, read_state
+from .rollout_choice import choose_rollout, find_last, read_set_name, read_state
 from .why_model import find_body, parse_target
 
 Body = Mapping[str, Any]
-
-MOVING: Final = frozenset({"Changing", "Verifying"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,13 +10,15 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from atoll.fleet import reasons
-from atoll.fleet.conditions import find
+from atoll.fleet.conditions import find, read_time
 from atoll.fleet.values import Share
+from atoll.rollout.states import MOVING
+from atoll.rollout.stored import OVER
 
 from .durations import describe_seconds
-from .rollout_choice import OVER, find_last, read_set_name, read_state
+from .rollout_choice import find_last, read_set_name, read_state
 from .rollout_gates import Gate, list_gates
-from .rollout_orders import MOVING, read_action
+from .rollout_orders import read_action
 from .watch_values import Grade, Picture, Row, Span, Wave
 from .why_model import find_body
 
@@ -84,14 +86,6 @@ def describe_unseen(cluster_set: Body, last: Body | None) -> str:
     if begins and all_there and (last is None or read_state(last) in {"Done", "Superseded"}):
         return f"a rollout of ClusterSet {name} is about to begin: {ready.get('message', '')}"
     return ""
-
-
-def read_time(value: Any) -> datetime | None:
-    """Read a time of a status; None where there is none, or nobody can read it."""
-    try:
-        return datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
 
 
 def _read_span(written: Mapping[str, Any], word: str = "seconds") -> Span | None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from .rollout_choice import OVER
+from atoll.rollout.stored import OVER
+
 from .rollout_gates import Gate
 
 

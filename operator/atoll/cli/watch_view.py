@@ -11,10 +11,12 @@ from typing import Final
 
 from rich.text import Text
 
+from atoll.rollout.states import MOVING
+from atoll.rollout.stored import OVER
+
 from .durations import describe_seconds
 from .output import WIDTH, open_console
 from .rollout_gates import Gate, write_approve
-from .rollout_orders import MOVING
 from .rollout_view import BAR, MARKS, draw_bar
 from .watch_model import ENDED_BADLY, name_few
 from .watch_values import Grade, Picture, Row, Span, Wave
@@ -69,7 +71,7 @@ def render_picture(picture: Picture, frame: Frame) -> list[Text]:
         lines += _render_wave(picture, wave, width, frame)
     for proposal in picture.proposals:
         lines += _fold(Text("! ", style="yellow"), proposal, frame)
-    lines += _render_end(picture, frame) if picture.state in _ENDS else _render_next(picture, frame)
+    lines += _render_end(picture, frame) if picture.state in OVER else _render_next(picture, frame)
     return lines
 
 
@@ -102,7 +104,7 @@ def list_commands(picture: Picture, options: str = "") -> list[str]:
     name, set_name = picture.name, picture.set_name
     if picture.state == "Done":
         found = ["atoll tree", f"atoll why cset/{set_name}"]
-    elif picture.state in _ENDS:
+    elif picture.state in OVER:
         bad = [row.cluster for wave in picture.waves for row in wave.rows if row.state in ENDED_BADLY]
         found = [f"atoll why child/{set_name}--{cluster}" for cluster in bad[:1]] or [f"atoll why rollout/{name}"]
         found += [f"atoll retry {set_name}"] if picture.is_last and picture.state != "Superseded" else []
@@ -126,7 +128,7 @@ def list_facts(picture: Picture, frame: Frame) -> dict[str, str]:
     """Tell a rollout in sentences, one for each thing in it: where nobody sees a picture, only those that changed."""
     name = picture.name
     facts = {name: f"{name}: {picture.state} → {picture.target}, {_describe_counts(picture)}"}
-    if picture.message and picture.state in {*_ENDS, "Paused"} - {"Done"}:
+    if picture.message and picture.state in {*OVER, "Paused"} - {"Done"}:
         facts[name] += f": {picture.message}"
     for wave in picture.waves:
         word, _ = _name_wave(picture, wave)
@@ -145,17 +147,14 @@ def list_facts(picture: Picture, frame: Frame) -> dict[str, str]:
     return facts
 
 
-_ENDS: Final = frozenset({"Done", "Halted", "Aborted", "Reverted", "Superseded"})
-
-
 def _render_header(picture: Picture, frame: Frame) -> list[Text]:
     colour = {"Done": "green", "Running": "yellow", "Paused": "yellow", "Starting": "yellow"}.get(picture.state, "red")
     head = Text.assemble((f"rollout {picture.name}", "bold"), f" → {picture.target}")
     parts = [] if picture.state == "Running" else [picture.state.lower()]
-    if len(picture.waves) > 1 and picture.state not in _ENDS:
+    if len(picture.waves) > 1 and picture.state not in OVER:
         parts.append(f"wave {picture.wave} of {len(picture.waves)}")
     parts.append(_describe_counts(picture))
-    if picture.state in _ENDS:
+    if picture.state in OVER:
         parts += [f"took {describe_seconds(picture.took)}"] if picture.took is not None else []
     elif picture.end is not None:
         parts.append(f"ends about {_write_clock(picture.end, frame)}")
@@ -172,7 +171,7 @@ def _describe_counts(picture: Picture) -> str:
     counts = picture.counts
     told = [f"{counts['done']} of {counts['total']} done"]
     bad = counts["failed"] + counts["reverted"]
-    if bad or (picture.state not in _ENDS and picture.budget is not None):
+    if bad or (picture.state not in OVER and picture.budget is not None):
         budget = f" (budget {picture.budget})" if picture.budget is not None else ""
         some = f", {counts['reverted']} of them reverted" if counts["reverted"] else ""
         told.append(f"{bad} failed{' and reverted' if counts['reverted'] == bad > 0 else some}{budget}")
@@ -241,7 +240,7 @@ def _describe_done(wave: Wave, clusters: str) -> str:
 
 def _shorten_row(row: Row, picture: Picture) -> Row:
     """Say of a member in a rollout that goes no further what is left to say: the sentence at the end has the cause."""
-    if picture.state not in _ENDS:
+    if picture.state not in OVER:
         return row
     if row.state not in ENDED_BADLY | MOVING:
         return replace(row, state=NOT_BEGUN, text="", span=None)
@@ -250,7 +249,7 @@ def _shorten_row(row: Row, picture: Picture) -> Row:
 
 def _name_wave(picture: Picture, wave: Wave) -> tuple[str, str]:
     """Say in a word how a wave stands, and its colour."""
-    if picture.state in _ENDS and wave.state in {"Waiting", "Held"}:
+    if picture.state in OVER and wave.state in {"Waiting", "Held"}:
         return (NOT_BEGUN, GREY) if wave.state == "Waiting" else ("stopped", "red")
     return WAVE_WORDS.get(wave.state, (wave.state.lower(), "yellow"))
 

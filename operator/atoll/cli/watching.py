@@ -18,11 +18,12 @@ from atoll.errors import Retryable
 from atoll.fleet.names import SET_LABEL
 from atoll.kube.kinds import CHILD_CLUSTER, CLUSTER_SET, ROLLOUT
 from atoll.kube.store import Store
+from atoll.rollout.stored import OVER
 
 from .live import open_store, read_bodies
 from .options import Target
 from .output import WIDTH, open_console, print_data, print_next
-from .rollout_choice import OVER, choose_rollout, find_current, find_last, is_rollout_name, read_set_name, read_state
+from .rollout_choice import choose_rollout, find_current, find_last, is_rollout_name, read_set_name, read_state
 from .watch_model import build_picture, describe_unseen
 from .watch_values import Picture
 from .watch_view import GREY, Frame, list_commands, list_facts, render_nothing, render_picture

@@ -26,12 +26,12 @@ from atoll.fleet.snapshot import Fleet
 from atoll.fleet.spec import DeletionPolicy
 from atoll.fleet.values import Version
 from atoll.membership.operations import Work, to_operation
+from atoll.rollout.health import VERIFICATION_ATTEMPTS
 
 from .borders import count_cells, find_due_time, list_red_pairs, plan_borders
 from .interior import is_workable
 from .login import choose_authentication
 from .settings import merge_settings
-from .status.child import VERIFICATION_ATTEMPTS
 from .tenancy import Tenancy
 from .works import is_orphaned
 

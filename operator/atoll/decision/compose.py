@@ -67,23 +67,13 @@ def compose_plan(
     hub += plan_finalizers(fleet, tenancy)
     hub += plan_new_objects(fleet, rollout, membership)
     # What a rollout decides is recorded before anybody is told.
-    for subject in subjects:
-        if subject.kind == "Rollout" and (subject.audit or thaw(subject.stored) != subject.wanted):
-            hub += _status_steps(subject)
+    hub += _plan_statuses([item for item in subjects if item.kind == "Rollout"], fleet, now, wakes)
     hub += plan_child_objects(fleet, rollout, works, hosts, covers=covers)
     hub += plan_host_objects(fleet, hosts)
     let_go = {(step.kind, step.name) for step in hub if isinstance(step, SetFinalizer) and not step.present}
-    for subject in subjects:
-        if (subject.kind, subject.name) in let_go:
-            # It is gone with that step; nobody will read its status.
-            continue
-        if subject.kind == "Rollout" or thaw(subject.stored) == subject.wanted:
-            continue
-        held = hold_until(subject, fleet, now)
-        if held is not None and now < held:
-            wakes.append(held)
-            continue
-        hub += _status_steps(subject)
+    # Who is let go of is gone with that step; nobody will read its status.
+    others = [item for item in subjects if item.kind != "Rollout" and (item.kind, item.name) not in let_go]
+    hub += _plan_statuses(others, fleet, now, wakes)
     children = plan_child_steps(fleet, tenancy, works, rollout, now)
     wakes += list_wakes(fleet, works)
     wakes += _list_pause_ends(fleet)
@@ -93,6 +83,21 @@ def compose_plan(
     questions = tuple(item for item in rollout.questions if isinstance(item, MetricQuestion))
     plan = Plan(hub=tuple(hub), children=children, questions=questions, wake=min(future, default=None))
     return {(subject.kind, subject.name): subject.wanted for subject in subjects}, plan
+
+
+def _plan_statuses(subjects: Sequence[Subject], fleet: Fleet, now: datetime, wakes: list[datetime]) -> list[HubStep]:
+    """Write what differs, or has something to record; what is held back for a moment is added to `wakes`."""
+    steps: list[HubStep] = []
+    for subject in subjects:
+        if not subject.audit:
+            if thaw(subject.stored) == subject.wanted:
+                continue
+            held = hold_until(subject, fleet, now)
+            if held is not None and now < held:
+                wakes.append(held)
+                continue
+        steps += _status_steps(subject)
+    return steps
 
 
 def _list_pause_ends(fleet: Fleet) -> list[datetime]:

@@ -30,9 +30,7 @@ def plan_works(fleet: Fleet, tenancy: Tenancy, hosts: HostDecision, now: datetim
 
     def forecast(child: ChildCluster) -> Forecast:
         if child.set_name not in estimates:
-            estimates[child.set_name] = Estimates.learn(
-                fleet.children_of(child.set_name), fleet.providers.get(child.provider)
-            )
+            estimates[child.set_name] = Estimates.of_set(fleet, child.set_name, child.provider)
         hop = not child.version.is_satisfied_by(Version.parse(str(child.status.get("version") or child.version)))
         return to_forecast(estimates[child.set_name].of(child, 1 if hop else 0))
 

@@ -101,3 +101,13 @@ def format_time(moment: datetime) -> str:
 def parse_time(text: str) -> datetime:
     """Read a time as Kubernetes writes it."""
     return datetime.fromisoformat(text)
+
+
+def read_time(value: Any) -> datetime | None:
+    """Read a time of a status; None where there is none, or nobody can read it."""
+    if isinstance(value, datetime):
+        return value
+    try:
+        return parse_time(value) if isinstance(value, str) else None
+    except ValueError:
+        return None

@@ -101,6 +101,14 @@ MUTATING_POLICY: Final = _kind(_ADMISSION, "MutatingAdmissionPolicy", "mutatinga
 MUTATING_POLICY_BINDING: Final = _kind(
     _ADMISSION, "MutatingAdmissionPolicyBinding", "mutatingadmissionpolicybindings", namespaced=False
 )
+VALIDATING_WEBHOOKS: Final = _kind(
+    _ADMISSION, "ValidatingWebhookConfiguration", "validatingwebhookconfigurations", namespaced=False
+)
+MUTATING_WEBHOOKS: Final = _kind(
+    _ADMISSION, "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", namespaced=False
+)
+API_SERVICE: Final = _kind("apiregistration.k8s.io/v1", "APIService", "apiservices", namespaced=False)
+ENDPOINT_SLICE: Final = _kind("discovery.k8s.io/v1", "EndpointSlice", "endpointslices")
 CUSTOM_RESOURCE_DEFINITION: Final = _kind(
     "apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False
 )
@@ -136,6 +144,10 @@ KINDS: Final[Mapping[tuple[str, str], Kind]] = MappingProxyType(
             VALIDATING_POLICY_BINDING,
             MUTATING_POLICY,
             MUTATING_POLICY_BINDING,
+            VALIDATING_WEBHOOKS,
+            MUTATING_WEBHOOKS,
+            API_SERVICE,
+            ENDPOINT_SLICE,
             CUSTOM_RESOURCE_DEFINITION,
             CLUSTER_PROFILE,
             CLUSTER_PROPERTY,

@@ -22,30 +22,10 @@ from atoll.fleet.values import Requirement, Selector
 from atoll.ports import Body
 
 from .answers import clean_text
-from .kinds import NAMESPACE, SERVICE, Kind
+from .kinds import API_SERVICE, ENDPOINT_SLICE, MUTATING_WEBHOOKS, NAMESPACE, SERVICE, VALIDATING_WEBHOOKS
 from .member import MemberClient
 from .trial import VERIFICATION_LABEL
 
-VALIDATING_WEBHOOKS: Final = Kind(
-    group="admissionregistration.k8s.io",
-    version="v1",
-    kind="ValidatingWebhookConfiguration",
-    plural="validatingwebhookconfigurations",
-    namespaced=False,
-)
-MUTATING_WEBHOOKS: Final = Kind(
-    group="admissionregistration.k8s.io",
-    version="v1",
-    kind="MutatingWebhookConfiguration",
-    plural="mutatingwebhookconfigurations",
-    namespaced=False,
-)
-ENDPOINT_SLICE: Final = Kind(
-    group="discovery.k8s.io", version="v1", kind="EndpointSlice", plural="endpointslices", namespaced=True
-)
-API_SERVICE: Final = Kind(
-    group="apiregistration.k8s.io", version="v1", kind="APIService", plural="apiservices", namespaced=False
-)
 DEAD_WEBHOOK: Final = "WebhookUnavailable"
 DEAD_API: Final = "APIServiceUnavailable"
 SERVICES_LIMIT: Final = 50

@@ -178,7 +178,8 @@ def _need(
             return None
         return OperationType.CREATE, version, f"there is no cluster yet; creating one at {version}"
     if cluster.presence is Presence.PARTIAL:
-        return OperationType.CREATE, version, "a half-made cluster was found; finishing it"
+        found = "a half-made cluster was found; finishing it" if info.upgrades else "its cluster is not taken in yet"
+        return OperationType.CREATE, version, found
     served = Version.parse(cluster.version) if cluster.version else None
     if served is not None and info.upgrades and not child.version.is_satisfied_by(served):
         if child.version < served:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
+from pathlib import Path
 
 from atoll.errors import AtollError, BadInput, Refused, Terminal
 
@@ -22,8 +23,11 @@ from .values import Role, RunningProcess, Snapshot, Wanted
 from .work import Work
 
 
-async def take_change_snapshot(work: Work) -> Snapshot:
-    """Take a verified snapshot under the operation's id, and leave the one that a revert would bring back as it is."""
+async def take_own_snapshot(work: Work, target: Path | None = None) -> Snapshot:
+    """Take a verified snapshot under the operation's id, and leave the one that a revert would bring back as it is.
+
+    `target`: where it goes; None: to the snapshots of changes.
+    """
     state = work.state()
     return await take_snapshot(
         work.layout,
@@ -33,12 +37,13 @@ async def take_change_snapshot(work: Work) -> Snapshot:
         utl=work.find_program(state.spec.version, ETCDUTL),
         operation_id=work.operation.id,
         version=state.spec.version,
+        target=target,
     )
 
 
 async def save_snapshot(work: Work) -> None:
     """Take a verified snapshot and make it the one that a revert brings back; older ones go."""
-    snapshot = await take_change_snapshot(work)
+    snapshot = await take_own_snapshot(work)
     state = work.state()
     snapshot = replace(snapshot, authentication=state.spec.authentication)
     work.save(replace(state, snapshot=snapshot))

@@ -20,8 +20,8 @@ from atoll.ports import OperationType
 
 from . import steps
 from .addresses import choose_ports, is_port_free
-from .binaries import ETCDCTL, ETCDUTL
-from .change import take_change_snapshot
+from .binaries import ETCDUTL
+from .change import take_own_snapshot
 from .drill_compare import (
     SAMPLES,
     DrillResult,
@@ -35,7 +35,7 @@ from .drill_compare import (
     judge_sample,
 )
 from .drill_read import Reader, observe_kinds, observe_listing, observe_object
-from .etcd import Etcd, read_snapshot, read_time, restore_snapshot, take_snapshot
+from .etcd import Etcd, read_snapshot, read_time, restore_snapshot
 from .locks import hold_lock
 from .steps import read_taken_ports
 from .store import write_plane
@@ -70,7 +70,7 @@ def removing_on_failure(run: Run) -> Run:
 
 async def take_to_change(work: Work) -> None:
     """Take the snapshot of a change, which shall prove itself before it is the one that a revert brings back."""
-    await take_change_snapshot(work)
+    await take_own_snapshot(work)
 
 
 @removing_on_failure
@@ -78,18 +78,8 @@ async def take_to_drill(work: Work) -> None:
     """Take a snapshot for the drill alone; what an earlier attempt has left is removed."""
     await remove_drill(work)
     require_living(work)
-    state = work.state()
     work.effects.make_folder(work.layout.drill.root)
-    await take_snapshot(
-        work.layout,
-        state.ports,
-        work.effects,
-        ctl=work.find_program(state.spec.version, ETCDCTL),
-        utl=work.find_program(state.spec.version, ETCDUTL),
-        operation_id=work.operation.id,
-        version=state.spec.version,
-        target=work.layout.drill.snapshot(work.operation.id),
-    )
+    await take_own_snapshot(work, work.layout.drill.snapshot(work.operation.id))
 
 
 @removing_on_failure

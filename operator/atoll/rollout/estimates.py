@@ -20,6 +20,7 @@ from typing import Any, Final
 from atoll.fleet.cluster import OperationType, ProviderInfo
 from atoll.fleet.decisions import RolloutRow, WaveStatus
 from atoll.fleet.observed import ChildCluster, RolloutWave
+from atoll.fleet.snapshot import Fleet
 
 from .states import FINISHED, MOVING
 
@@ -132,6 +133,11 @@ class Estimates:
                     kind.setdefault(child.name, []).append(math.log(seconds))
         known = _learn_kind(hops or settings, usual)
         return cls(known, _learn_kind(settings, usual) if settings and hops else known)
+
+    @classmethod
+    def of_set(cls, fleet: Fleet, set_name: str, provider: str) -> Estimates:
+        """Learn from all that the clusters of one set remember."""
+        return cls.learn(fleet.children_of(set_name), fleet.providers.get(provider))
 
     def of(self, child: ChildCluster | None, hops: int = 1) -> Estimate:
         """Return how long a child's change takes; 0 hops: of its settings alone; None: of a cluster without a past."""

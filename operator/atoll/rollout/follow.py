@@ -40,9 +40,7 @@ def follow_rollout(
         hosted=books.hosted,
         noncompliant=books.noncompliant,
         now=now,
-        estimates=Estimates.learn(
-            fleet.children_of(cluster_set.meta.name), fleet.providers.get(cluster_set.provider.kind)
-        ),
+        estimates=Estimates.of_set(fleet, cluster_set.meta.name, cluster_set.provider.kind),
     )
     verdicts = [judge_row(course, wave.name, name) for wave in rollout.waves for name in wave.clusters]
     _correct_books(books, course, verdicts)

@@ -13,6 +13,7 @@ from atoll.fleet.snapshot import Fleet
 from atoll.fleet.spec import ClusterSet
 
 from .estimates import Estimate, Estimates, forecast_waves
+from .hops import plan_hops
 from .rows import Course, Verdict
 from .states import FINISHED, MOVING
 from .walk import Walk
@@ -43,18 +44,14 @@ def forecast_rollout(course: Course, walk: Walk) -> Forecast:
 
 def forecast_new(fleet: Fleet, cluster_set: ClusterSet, new: NewRollout) -> tuple[Forecast, Mapping[str, Forecast]]:
     """Say how long a rollout that has not begun will take, and each of its members by name, windows left out."""
-    estimates = Estimates.learn(
-        fleet.children_of(cluster_set.meta.name), fleet.providers.get(cluster_set.provider.kind)
-    )
+    estimates = Estimates.of_set(fleet, cluster_set.meta.name, cluster_set.provider.kind)
     members: dict[str, Estimate] = {}
     rows = []
     for wave in new.waves:
         for name in wave.clusters:
             child = fleet.child(cluster_set.child_name(name))
-            hops = max(0, new.target_version.minor - child.version.minor) if child is not None else 1
-            if child is not None and not hops and not new.target_version.is_satisfied_by(child.version):
-                hops = 1
-            members[name] = estimates.of(child, hops)
+            way = plan_hops(child.version, new.target_version, ()) if child is not None else None
+            members[name] = estimates.of(child, len(way) if isinstance(way, tuple) else 1)
             rows.append(RolloutRow(cluster=name, wave=wave.name, state="Pending"))
     waves = [(wave, WaveStatus(name=wave.name, state="Waiting")) for wave in new.waves]
     set_limit = cluster_set.upgrade.max_concurrent.of(len(cluster_set.members), least=1)
@@ -77,11 +74,9 @@ def grade_rollout(course: Course, forecast: Forecast | None) -> Grade | None:
     first = course.stored.first_forecast or forecast
     if first is None:
         return None
-    names = {course.cluster_set.child_name(name) for wave in course.rollout.waves for name in wave.clusters}
     entries = [
         entry
         for child in course.fleet.children_of(course.cluster_set.meta.name)
-        if child.name in names
         for entry in child.history
         if _is_graded(entry, course.name)
     ]

@@ -26,6 +26,14 @@ OLD: Final = timedelta(minutes=30)
 """What was seen so long ago says nothing of how a cluster is now."""
 
 
+def is_given_up(child: ChildCluster, view: ChildView | None) -> bool:
+    """Say whether the revision that a child shall have has failed its verification for the last time."""
+    run = view.verification if view is not None else None
+    return (
+        run is not None and run.revision == child.revision and not run.passed and run.attempt >= VERIFICATION_ATTEMPTS
+    )
+
+
 def is_known(view: ChildView | None, now: datetime) -> bool:
     """Say whether anybody can tell how a cluster is: it was looked at, and not too long ago."""
     return view is not None and now - view.time < OLD

@@ -15,7 +15,7 @@ from atoll.fleet.observed import ChildCluster
 from atoll.fleet.snapshot import Fleet
 from atoll.fleet.spec import ClusterSet
 
-from .health import VERIFICATION_ATTEMPTS
+from .health import is_given_up
 
 RESIDENCY: Final = "country"
 """Code of the placement rule that holds up changes of a cluster while it is broken there."""
@@ -138,9 +138,4 @@ def _is_moving(fleet: Fleet, child: ChildCluster) -> bool:
     if child.revision == child.done_revision or detached:
         # Nobody has to verify a detached child, so it may not hold up the others until somebody does.
         return False
-    view = fleet.views.get(child.name)
-    run = view.verification if view is not None else None
-    given_up = (
-        run is not None and run.revision == child.revision and not run.passed and run.attempt >= VERIFICATION_ATTEMPTS
-    )
-    return not given_up
+    return not is_given_up(child, fleet.views.get(child.name))

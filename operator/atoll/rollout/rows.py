@@ -23,9 +23,9 @@ from atoll.fleet.values import Version
 
 from .estimates import Estimate, Estimates
 from .health import (
-    VERIFICATION_ATTEMPTS,
     explain_failed_checks,
     find_illness,
+    is_given_up,
     may_leave_failure,
     served_version,
 )
@@ -58,7 +58,6 @@ class Verdict:
 
     row: RolloutRow
     child: ChildCluster | None = None
-    region: str = ""
     step: Step | None = None
     """What it may be told now, if the limits allow; None: nothing."""
     midway: bool = False
@@ -151,12 +150,12 @@ def _judge(course: Course, wave: str, member: Member, child: ChildCluster, wante
     target = course.rollout.target_version
 
     def verdict(state: str, message: str) -> Verdict:
-        return Verdict(row=_row(member.name, wave, state, message), child=child, region=member.region)
+        return Verdict(row=_row(member.name, wave, state, message), child=child)
 
     if has_arrived(child, wanted, target):
         illness = find_illness(child, view, course.now)
         row = _row(member.name, wave, "Done", illness)
-        return Verdict(row=row, child=child, region=member.region, illness=illness)
+        return Verdict(row=row, child=child, illness=illness)
     if is_watched_only(course.fleet, course.cluster_set, member):
         return verdict("Skipped", "Atoll only watches it (spec.provider.existing.upgrade is Never)")
     if child.meta.deleting:
@@ -182,8 +181,7 @@ def _judge(course: Course, wave: str, member: Member, child: ChildCluster, wante
         return verdict("Failed", failure)
     step_or_refusal = _next_step(course, child, view, wanted)
     if isinstance(step_or_refusal, HopRefusal):
-        held = verdict("Held", step_or_refusal.message)
-        return Verdict(row=held.row, child=child, region=member.region, refusal=step_or_refusal)
+        return replace(verdict("Held", step_or_refusal.message), refusal=step_or_refusal)
     return _judge_start(course, member, child, verdict("Pending", ""), step_or_refusal)
 
 
@@ -216,11 +214,10 @@ def _find_failure(course: Course, child: ChildCluster | None) -> str:
         return operation.message or f"its operation {operation.type} failed"
     view = course.view(child)
     run = view.verification if view is not None else None
-    if operation is not None or run is None or run.revision != child.revision or run.passed:
+    if operation is not None or run is None or not is_given_up(child, view):
         return ""
     begun = course.rollout.meta.creation_time
-    fresh = begun is None or run.time >= begun
-    if not fresh or run.attempt < VERIFICATION_ATTEMPTS:
+    if begun is not None and run.time < begun:
         return ""
     return f"verification failed: {explain_failed_checks(run)}"
 
@@ -228,10 +225,7 @@ def _find_failure(course: Course, child: ChildCluster | None) -> str:
 def _has_failed(child: ChildCluster, view: ChildView | None) -> bool:
     if child.operation is not None:
         return child.operation.failed
-    run = view.verification if view is not None else None
-    return (
-        run is not None and run.revision == child.revision and not run.passed and run.attempt >= VERIFICATION_ATTEMPTS
-    )
+    return is_given_up(child, view)
 
 
 def _judge_return(course: Course, child: ChildCluster, view: ChildView | None) -> tuple[str, str]:
@@ -252,7 +246,7 @@ def _describe_return(child: ChildCluster, view: ChildView | None) -> tuple[str, 
     if child.revision == child.done_revision:
         return "Reverted", f"is back at {child.version}{_tell_loss(view)}"
     run = view.verification if view is not None else None
-    if run is None or run.revision != child.revision or run.passed or run.attempt < VERIFICATION_ATTEMPTS:
+    if run is None or not is_given_up(child, view):
         return "Failed", f"is back at {child.version}, verifying"
     return "Failed", f"is back at {child.version}, but its verification failed: {explain_failed_checks(run)}"
 
@@ -309,7 +303,6 @@ def _judge_start(course: Course, member: Member, child: ChildCluster, pending: V
     view = course.view(child)
     judged = replace(
         pending,
-        region=member.region,
         midway=_is_midway(course, child),
         estimate=course.estimates.of(child, step.hops),
         hops=step.hops,
@@ -363,8 +356,11 @@ def _find_hold(course: Course, child: ChildCluster, view: ChildView | None, step
 
 def _find_named_hold(course: Course, member: Member) -> str:
     """Say for which of the member's labels a person has put a hold on the rollout; empty: none."""
+    holds = course.rollout.meta.list_named(HOLD)
+    if not holds:
+        return ""
     labels = build_selector_labels(course.cluster_set, member)
-    for named in sorted(course.rollout.meta.list_named(HOLD)):
+    for named in sorted(holds):
         key, _, value = named.partition("=")
         if labels.get(key) == value:
             return f"held for {named} by annotation {HOLD} of Rollout {course.name}; take it off to go on"

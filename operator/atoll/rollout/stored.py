@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from atoll.fleet.conditions import read_time
 from atoll.fleet.decisions import Forecast
 from atoll.fleet.observed import Rollout
 from atoll.fleet.spec import ClusterSet
@@ -17,6 +18,9 @@ UNFINISHED: Final = frozenset({"", "Running", "Paused"})
 
 BLOCKING: Final = frozenset({"Halted", "Aborted", "Reverted"})
 """States that block successors with the same target and retry."""
+
+OVER: Final = BLOCKING | {"Done", "Superseded"}
+"""States in which a rollout begins nothing more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +68,8 @@ def read_stored(rollout: Rollout) -> Stored:
         waves={
             str(wave.get("name", "")): StoredWave(
                 state=str(wave.get("state", "Waiting")),
-                started_time=_read_time(wave.get("startedTime")),
-                soak_until=_read_time(wave.get("soakUntil")),
+                started_time=read_time(wave.get("startedTime")),
+                soak_until=read_time(wave.get("soakUntil")),
                 gates={
                     str(gate.get("name", "")): StoredGate(
                         state=str(gate.get("state", "")), message=str(gate.get("message", ""))
@@ -102,12 +106,3 @@ def _read_first(grade: Mapping[str, Any] | None) -> Forecast | None:
     if not grade or "highSeconds" not in grade:
         return None
     return Forecast(seconds=grade.get("seconds", 0), low=grade.get("lowSeconds", 0), high=grade["highSeconds"])
-
-
-def _read_time(value: Any) -> datetime | None:
-    if isinstance(value, datetime):
-        return value
-    try:
-        return datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime
 
 import pytest
 
@@ -12,19 +11,13 @@ from atoll.kube.member import MemberClient
 from atoll.planes.planes import Planes
 from atoll.planes.values import PlaneSpec
 from atoll.ports import Operation, OperationType
+from atoll.shell.context import SystemClock
 from tests.support.binaries import Assets
 
 from .border_kit import tenants
 
 VERSION = "v1.36.4"
 PLANE = "bordered"
-
-
-class SystemClock:
-    """The time of the machine."""
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +13,11 @@ import yaml
 from atoll.planes.planes import Planes
 from atoll.planes.values import PlaneSpec
 from atoll.ports import Operation, OperationType
+from atoll.shell.context import SystemClock
 from tests.support.binaries import Assets
 from tests.support.home import Json, TestHome
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "existing"
-
-
-class SystemClock:
-    """The time of the machine."""
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
 
 
 class Owner:

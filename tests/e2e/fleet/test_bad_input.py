@@ -189,14 +189,13 @@ def test_a_pool_without_its_login_key_is_told_and_three_control_planes_are_refus
 
 
 def test_a_provider_that_is_not_there_is_named(fleet: TestHome) -> None:
-    there = {"kubeconfigSecretRef": {"name": "somewhere"}}
-    bad = cluster_set("cloud", member("a", "none", existing=there))
-    bad["spec"]["provider"] = {"existing": {}}
+    bad = cluster_set("cloud", member("a", "none"))
+    bad["spec"]["provider"] = {"gke": {"project": "shops", "location": "europe-west3"}}
     fleet.apply(bad)
 
     message = stalled(fleet, "clusterset", "cloud", "ProviderNotAvailable")
 
-    assert "spec.provider.existing" in message
+    assert "spec.provider.gke" in message
     fleet.kubectl("delete", "clusterset", "cloud", "-n", "fleet", "--timeout=30s")
 
 

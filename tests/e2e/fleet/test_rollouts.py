@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from atoll.planes.binaries import API_SERVER, CONTROLLER_MANAGER, ETCD, ETCD_VERSION, ETCDCTL, ETCDUTL
-from atoll.toolchain import Sources, Toolchain
+from atoll.planes.binaries import API_SERVER
+from tests.support.binaries import link_assets
 from tests.support.calling import calling
 from tests.support.home import TestHome, condition_of, open_home
 from tests.support.manifests import cluster_set, fleet_namespace, member
@@ -58,14 +57,7 @@ DENY_VERIFICATION = [
 @pytest.fixture(scope="module")
 def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of links to the real programs, so that a test can break one of them."""
-    folder = tmp_path_factory.mktemp("assets")
-    toolchain = Toolchain(Sources.from_environ(os.environ))
-    plane = (API_SERVER, CONTROLLER_MANAGER)
-    for version, names in ((OLD, plane), (NEW, (*plane, "kubectl")), (ETCD_VERSION, (ETCD, ETCDCTL, ETCDUTL))):
-        (folder / version).mkdir()
-        for name, path in toolchain.get(version, list(names)).items():
-            (folder / version / name).symlink_to(path)
-    return folder
+    return link_assets(tmp_path_factory.mktemp("assets"), OLD, NEW)
 
 
 @pytest.fixture(scope="module")

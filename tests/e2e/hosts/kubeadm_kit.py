@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import yaml
@@ -14,18 +13,12 @@ from atoll.hosts.connected import Connections
 from atoll.ports import ClusterRef, Provider, ProviderInfo, WantedCluster
 from atoll.providers.kubeadm.provider import KubeadmProvider
 from atoll.providers.kubeadm.surroundings import ClaimedHost
+from atoll.shell.context import SystemClock
 
 from .fleet_kit import RIG_CONFIGURATION
 from .rig import Rig, RigHost
 
 ROLES = ("ControlPlane", "Worker", "Worker")
-
-
-class SystemClock:
-    """The time of the machine."""
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
 
 
 class Claims:

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from plane_kit import SystemClock, list_leftovers
+from plane_kit import list_leftovers
 
 from atoll.planes.planes import Planes
+from atoll.shell.context import SystemClock
 from tests.support.binaries import Assets
 
 

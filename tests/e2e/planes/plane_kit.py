@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +26,6 @@ from atoll.ports import Operation, OperationType
 
 OLD = "v1.35.8"
 NEW = "v1.36.4"
-
-
-class SystemClock:
-    """The time of the machine."""
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
 
 
 def spec_of(plane_id: str, version: str, **more: Any) -> PlaneSpec:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from plane_kit import NEW, OLD, CallLoop, Plane, SystemClock, list_leftovers, spec_of
+from plane_kit import NEW, OLD, CallLoop, Plane, list_leftovers, spec_of
 
 from atoll.errors import Refused, Terminal
 from atoll.planes.drill_compare import SAMPLES, Kind
@@ -23,6 +23,7 @@ from atoll.planes.planes import Planes
 from atoll.planes.values import Role
 from atoll.ports import Operation, OperationState, OperationType
 from atoll.providers.local import summarise_plane
+from atoll.shell.context import SystemClock
 from tests.support.binaries import Assets
 
 pytestmark = pytest.mark.e2e
@@ -226,7 +227,8 @@ OPERATOR = """
 import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from plane_kit import OLD, Plane, SystemClock
+from atoll.shell.context import SystemClock
+from plane_kit import OLD, Plane
 from tests.support.binaries import Assets
 from atoll.planes.planes import Planes
 from atoll.ports import OperationType

@@ -7,13 +7,14 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from plane_kit import NEW, OLD, CallLoop, Plane, SystemClock
+from plane_kit import NEW, OLD, CallLoop, Plane
 
 from atoll.errors import ProcessFailed, Refused
 from atoll.planes.effects import Effects
 from atoll.planes.planes import Planes
 from atoll.planes.values import Role, RunningProcess
 from atoll.ports import OperationState, OperationType
+from atoll.shell.context import SystemClock
 
 pytestmark = pytest.mark.e2e
 

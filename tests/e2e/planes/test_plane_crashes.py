@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from plane_kit import NEW, OLD, CallLoop, Plane, SystemClock, list_leftovers
+from plane_kit import NEW, OLD, CallLoop, Plane, list_leftovers
 
 from atoll.planes.effects import RUN_TIMEOUT_SECONDS, Effects
 from atoll.planes.planes import Planes
 from atoll.planes.values import Role, RunningProcess
 from atoll.ports import OperationState, OperationType
+from atoll.shell.context import SystemClock
 from tests.support.binaries import Assets
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -162,7 +163,8 @@ OPERATOR = """
 import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from plane_kit import Plane, SystemClock
+from atoll.shell.context import SystemClock
+from plane_kit import Plane
 from tests.support.binaries import Assets
 from atoll.planes.planes import Planes
 from atoll.ports import OperationType

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from plane_kit import NEW, Plane, SystemClock, list_leftovers, spec_of
+from plane_kit import NEW, Plane, list_leftovers, spec_of
 
 from atoll.errors import Conflict, Refused
 from atoll.planes import pki
@@ -26,6 +26,7 @@ from atoll.planes.locks import hold_lock
 from atoll.planes.planes import Planes
 from atoll.planes.values import Role
 from atoll.ports import Operation, OperationState, OperationType
+from atoll.shell.context import SystemClock
 
 pytestmark = pytest.mark.e2e
 

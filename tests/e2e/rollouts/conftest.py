@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from atoll.planes.binaries import API_SERVER, CONTROLLER_MANAGER, ETCD, ETCD_VERSION, ETCDCTL, ETCDUTL
-from atoll.toolchain import Sources, Toolchain
+from tests.support.binaries import link_assets
 from tests.support.home import TestHome, open_home
 
 from .rollout_kit import NEW, OLD
@@ -18,14 +16,7 @@ from .rollout_kit import NEW, OLD
 @pytest.fixture(scope="module")
 def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of links to the real programs, so that a test can put another one in the place of one."""
-    folder = tmp_path_factory.mktemp("assets")
-    toolchain = Toolchain(Sources.from_environ(os.environ))
-    plane = (API_SERVER, CONTROLLER_MANAGER)
-    for version, names in ((OLD, plane), (NEW, (*plane, "kubectl")), (ETCD_VERSION, (ETCD, ETCDCTL, ETCDUTL))):
-        (folder / version).mkdir()
-        for name, path in toolchain.get(version, list(names)).items():
-            (folder / version / name).symlink_to(path)
-    return folder
+    return link_assets(tmp_path_factory.mktemp("assets"), OLD, NEW)
 
 
 @pytest.fixture(scope="module")

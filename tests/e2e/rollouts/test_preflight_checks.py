@@ -31,6 +31,7 @@ from atoll.planes.planes import Planes
 from atoll.planes.values import PlaneSpec, Role
 from atoll.ports import Operation, OperationType, WantedCluster
 from atoll.providers.local import LocalProvider
+from atoll.shell.context import SystemClock
 from tests.support.binaries import Assets
 
 PLANE = "asked"
@@ -40,13 +41,6 @@ CLAIMS = "api:resource.k8s.io/v1beta1/resourceclaims"
 """Deprecated since 1.35, gone with 1.38: the API server says so itself."""
 CANDIDATES = "api:coordination.k8s.io/v1beta1/leasecandidates"
 """Deprecated since 1.36, gone with 1.39, and served in no better version."""
-
-
-class SystemClock:
-    """The time of the machine."""
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
 
 
 @pytest.fixture(scope="module")

@@ -31,13 +31,6 @@ MANAGER = "atoll"
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
 
-class SystemClock:
-    """The time of the machine."""
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-
 def build_tenant(name: str, environment: str, network: Mapping[str, Any]) -> Tenant:
     amounts = Resources.parse({"cpu": "4", "memory": "8Gi", "pods": "40", "storage": "10Gi"})
     return Tenant(

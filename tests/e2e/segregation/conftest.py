@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from atoll.planes.planes import Planes
+from atoll.shell.context import SystemClock
 from tests.support.binaries import Assets
 
-from .child_kit import Child, SystemClock
+from .child_kit import Child
 
 
 @pytest.fixture(scope="module", params=["v1.36.4", "v1.35.8"])

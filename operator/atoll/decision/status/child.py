@@ -16,12 +16,11 @@ from atoll.fleet.hosts import ChildHosts
 from atoll.fleet.observed import ChildCluster, ChildView, OperationStatus, find_missing_wall
 from atoll.fleet.values import Resources, Version, thaw
 from atoll.membership.operations import Work
+from atoll.rollout.health import VERIFICATION_ATTEMPTS
 
 from .history import write_drill, write_history
 
 ENVIRONMENTS_LIMIT: Final = 50
-VERIFICATION_ATTEMPTS: Final = 3
-"""How often a verification may fail before a person has to look; one slow answer is no verdict."""
 
 WORDS: Final[Mapping[OperationType, str]] = {
     OperationType.CREATE: reasons.CREATING,

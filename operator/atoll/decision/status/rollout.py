@@ -14,11 +14,10 @@ from atoll.fleet.observed import Rollout
 from atoll.fleet.values import thaw
 from atoll.rollout.audit_entries import ROW_MESSAGE
 from atoll.rollout.rows import shorten
+from atoll.rollout.stored import OVER
 
 ROWS_LIMIT: Final = 20
 PROPOSALS_LIMIT: Final = 5
-OVER: Final = frozenset({"Done", "Halted", "Aborted", "Reverted", "Superseded"})
-"""States in which a rollout begins nothing more."""
 FINISHED: Final = frozenset({"Done", "Skipped", "Reverted"})
 
 
