@@ -165,6 +165,7 @@ def _start(
     ready = [verdict for verdict in verdicts if verdict.step is not None]
     unseen = [v for v in verdicts if v.inspect is not None and v.step is None and v.row.state == "Pending"]
     told.update({verdict.row.cluster: _look_first(verdict) for verdict in unseen})
+    queued = 0
     for verdict in sorted(ready, key=lambda v: (not v.midway, -course.estimates.of(v.child).seconds, v.row.cluster)):
         child, step = verdict.child, verdict.step
         if child is None or step is None:
@@ -175,7 +176,11 @@ def _start(
             books, course.cluster_set, (wave.name, wave.max_concurrent, frozenset(others)), child.name, regions
         )
         if limit:
-            told[verdict.row.cluster] = replace(verdict, row=replace(verdict.row, message=limit))
+            # As many as move now are next: what is in their way is asked again before their turn, not in it.
+            due = not verdict.fresh and queued < len(in_motion)
+            queued += 1
+            row = replace(verdict.row, message=limit)
+            told[verdict.row.cluster] = replace(verdict, row=row, inspect=step.version if due else verdict.inspect)
             continue
         if not verdict.fresh:
             # It waited for its turn so long that nobody knows any more what is in the way. Its place is kept.
