@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'error: Atoll needs Python 3.11 or newer; name one with PYTHON=…' >&2; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@$(BIN)/uv sync --frozen --quiet
+	@$(BIN)/uv sync --frozen --quiet --all-extras
 	@touch $(STAMP)
 
 toolchain: setup ## get the Kubernetes binaries that are missing (the first time this can take minutes)

@@ -7,9 +7,11 @@ AtollError
 │   └── Throttled          told to come back later
 └── Terminal               asking again gives the same answer: a person must act
     ├── Refused            the far side said no (forbidden, invalid); the message carries its words
+    │   ├── PermissionDenied   a cloud: our login may not do this to that
     │   ├── LoginRefused   a host does not let us in, or not as root
     │   ├── Taken          a host belongs to another cluster
     │   └── NotTaken       a host belongs to no cluster, and the work is for one that owns it
+    ├── QuotaExceeded      a cloud: the account has no room for more
     ├── IdentityMismatch   the thing that answered is not the one that we pinned
     │   └── HostKeyMismatch   a host's key; nobody logged in
     ├── BadInput           what a user wrote cannot be used; names the field and the remedy
@@ -80,6 +82,18 @@ class IdentityMismatch(Terminal):
     """What answered is not what we pinned; nothing was sent to it."""
 
     reason = "IdentityMismatch"
+
+
+class PermissionDenied(Refused):
+    """A cloud knows who we are, and does not allow what we asked; the message names action and resource."""
+
+    reason = "PermissionDenied"
+
+
+class QuotaExceeded(Terminal):
+    """A cloud's account has no room for what was asked for."""
+
+    reason = "QuotaExceeded"
 
 
 class LoginRefused(Refused):

@@ -1,0 +1,86 @@
+"""One call of a cloud's SDK: within the budget, with its errors in our words, and again where that can do no harm."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
+
+from atoll.errors import AtollError, Retryable, Throttled
+
+from .budget import Budget
+
+READ_ATTEMPTS: Final = 4
+THROTTLED_ATTEMPTS: Final = 8
+"""Who was throttled was not heard: even a call that changes something may be made again."""
+FIRST_PAUSE_SECONDS: Final = 0.5
+LONGEST_PAUSE_SECONDS: Final = 30.0
+
+Answer = TypeVar("Answer")
+Translate = Callable[[Exception, str, str], AtollError]
+"""Turns an error of the SDK into ours: (error, call, subject). Bugs of ours are raised as they are."""
+
+
+class Caller:
+    """Makes the calls of one account. Used from threads."""
+
+    def __init__(
+        self, budget: Budget, translate: Translate, *, count: Callable[[str, str], None] = lambda _call, _result: None
+    ) -> None:
+        """`count` is told of each call by name, with `ok` or the reason of its error."""
+        self._budget = budget
+        self._translate = translate
+        self._count = count
+
+    def read(self, name: str, subject: str, function: Callable[[], Answer]) -> Answer:
+        """Make a call that changes nothing, again when it failed for a reason that may pass."""
+        return self._retry(name, subject, function, lambda error: isinstance(error, Retryable), READ_ATTEMPTS)
+
+    def write(self, name: str, subject: str, function: Callable[[], Answer]) -> Answer:
+        """Make a call that changes something: once, however it ends, but when the cloud did not listen."""
+        return self._retry(name, subject, function, lambda error: isinstance(error, Throttled), THROTTLED_ATTEMPTS)
+
+    def _retry(
+        self,
+        name: str,
+        subject: str,
+        function: Callable[[], Answer],
+        may_pass: Callable[[BaseException], bool],
+        attempts: int,
+    ) -> Answer:
+        retrying = Retrying(
+            retry=retry_if_exception(may_pass),
+            stop=stop_after_attempt(attempts),
+            wait=choose_pause,
+            sleep=self._budget.pause,
+            reraise=True,
+        )
+        answer: Answer = retrying(self._call, name, subject, function)
+        return answer
+
+    def _call(self, name: str, subject: str, function: Callable[[], Answer]) -> Answer:
+        self._budget.take()
+        try:
+            answer = function()
+        except Exception as error:
+            told = error if isinstance(error, AtollError) else self._translate(error, name, subject)
+            self._count(name, told.reason)
+            if isinstance(told, Throttled):
+                self._budget.slow_down(told.delay)
+            if told is error:
+                raise
+            # What the SDK's error carries (requests, headers) may hold a secret: nobody shall print it with ours.
+            raise told from None
+        self._count(name, "ok")
+        self._budget.praise()
+        return answer
+
+
+def choose_pause(state: RetryCallState) -> float:
+    """Return seconds until the next attempt: what the cloud asked for, or ever longer, and never all at once."""
+    error = state.outcome.exception() if state.outcome is not None else None
+    longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** (state.attempt_number - 1))
+    asked = error.delay if isinstance(error, Throttled) else 0.0
+    return asked + random.uniform(0, longest)  # noqa: S311 - spreads calls, keeps no secret
