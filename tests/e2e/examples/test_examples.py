@@ -23,7 +23,7 @@ class Example:
     placed: dict[str, str]
     """Namespace → the clusters that it is on."""
     or_placed: dict[str, str] | None = None
-    """What it may lead to as well, where it depends on whom the operator hears of first."""
+    """What it may lead to as well, where it depends on who is there first, tenant or cluster."""
     refused: dict[str, dict[str, str]] = field(default_factory=dict)
     """Tenant of the folder `refused` → cluster → rule."""
 
@@ -37,6 +37,7 @@ EVERY = (
     Example(
         folder="topologies/shared-cluster",
         placed=dict.fromkeys(["pay--dev", "pay--test", "shop--dev", "shop--test"], "one"),
+        or_placed=dict.fromkeys(["pay--dev", "pay--test", "shop--dev", "shop--test"], "two"),
         refused={"large": {"apps--one": "capacity", "apps--two": "capacity"}},
     ),
     Example(

@@ -130,7 +130,12 @@ async def test_a_machine_that_goes_down_leaves_a_partial_job_and_no_secret(
     )
     await asyncio.to_thread(machine.run, "rm", "-f", "/root/go")
     await host.begin(wanted)
-    assert (await host.wait(wanted.id, 1)).state is JobState.RUNNING
+    status = await host.wait(wanted.id, 1)
+    for _ in range(30):
+        if status.steps_done:
+            break
+        status = await host.wait(wanted.id, 1)
+    assert (status.state, status.steps_done) == (JobState.RUNNING, 1)
     waiting = asyncio.create_task(host.wait(wanted.id, 90))
     if how == "reboot":
         await asyncio.to_thread(machine.reboot)
