@@ -33,6 +33,7 @@ from .meta import (
     Text253,
     Time,
     Uid,
+    Word,
     with_rules,
 )
 from .providers import ProviderKind
@@ -48,6 +49,23 @@ class ChildNetwork(Part):
     """Block of the services."""
 
 
+class CloudPlace(Part):
+    """Where a managed cluster is: it is found there for as long as it lives, whatever its ClusterSet says by then."""
+
+    region: Word | None = None
+    """AWS region."""
+    project: Word | None = None
+    """Google project."""
+    location: Word | None = None
+    """Region or zone of Google, or region of Azure."""
+    subscription_id: Annotated[str, StringConstraints(max_length=36)] | None = None
+    """Azure subscription."""
+    resource_group: Annotated[str, StringConstraints(max_length=90)] | None = None
+    """Azure resource group."""
+    credentials_secret_ref: NameReference | None = None
+    """Secret to log in with once the ClusterSet does not list the member any more."""
+
+
 class ChildClusterSpec(Part):
     """What Atoll has decided for the cluster."""
 
@@ -59,6 +77,10 @@ class ChildClusterSpec(Part):
             build_immutable("spec.setName", "setName", "Add a member to the other ClusterSet instead."),
             build_immutable("spec.memberName", "memberName", "A renamed member is a removal plus an addition."),
             build_immutable("spec.provider", "provider", "Make a new ClusterSet for another kind of provider."),
+            build_rule(
+                "!has(oldSelf.cloud) || (has(self.cloud) && self.cloud == oldSelf.cloud)",
+                "spec.cloud cannot be changed once it is set. A cluster stays where it was made; add a new member.",
+            ),
             build_set_once("spec.clusterUID", "clusterUID", "It pins the cluster that Atoll talks to."),
             build_rule(
                 "!has(oldSelf.clusterUID) || oldSelf.clusterUID == '' || (has(self.network) == has(oldSelf.network) "
@@ -82,6 +104,8 @@ class ChildClusterSpec(Part):
     """Revision that the cluster shall have now."""
     network: ChildNetwork | None = None
     """Addresses of the cluster."""
+    cloud: CloudPlace | None = None
+    """Where the cluster is, when a cloud manages it."""
     cluster_uid: Uid = ""
     """UID of the namespace kube-system in the cluster, pinned at the first visit."""
     hosts: Annotated[tuple[JoinedName, ...], Field(max_length=200, json_schema_extra=LIST_SET)] = ()

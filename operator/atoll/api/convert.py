@@ -72,6 +72,7 @@ def convert_child_cluster(body: Body) -> observed.ChildCluster:
         revision=wanted.revision,
         pod_cidr=network.pod_cidr,
         service_cidr=network.service_cidr,
+        cloud=values.NO_LABELS if wanted.cloud is None else freeze_model(wanted.cloud),
         cluster_uid=wanted.cluster_uid,
         hosts=wanted.hosts,
         rollout=parsed.metadata.annotations.get(ROLLOUT_ANNOTATION, ""),

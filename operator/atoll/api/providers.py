@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal
 from pydantic import ConfigDict, Field, StringConstraints
 
 from .meta import LIST_SET, NameReference, Part, Selector, Text63, Text253, Word, list_map, with_rules
-from .rules import build_exactly_one, build_rule
+from .rules import build_exactly_one, build_immutable, build_rule
 
 PROVIDERS: Final = ("local", "kubeadm", "eks", "gke", "aks", "existing")
 """Names of the blocks, which are also the kinds of provider."""
@@ -120,6 +120,9 @@ _POOL_RULE: Final = build_rule(
 )
 
 
+_STAYS: Final = "A cluster stays where it was made. Add a new member for another place."
+
+
 class NodeGroup(Part):
     """A group of equal nodes of EKS."""
 
@@ -148,6 +151,10 @@ class Addon(Part):
 
 class EksSettings(Part):
     """Clusters managed by Amazon EKS."""
+
+    model_config = ConfigDict(
+        json_schema_extra=with_rules(build_immutable("eks.region", "region", _STAYS, optional=True))
+    )
 
     region: Word | None = None
     """AWS region."""
@@ -185,6 +192,13 @@ class GkePool(Part):
 class GkeSettings(Part):
     """Clusters managed by Google GKE."""
 
+    model_config = ConfigDict(
+        json_schema_extra=with_rules(
+            build_immutable("gke.project", "project", _STAYS, optional=True),
+            build_immutable("gke.location", "location", _STAYS, optional=True),
+        )
+    )
+
     project: Word | None = None
     """Project of the cluster."""
     location: Word | None = None
@@ -220,6 +234,14 @@ class AgentPool(Part):
 
 class AksSettings(Part):
     """Clusters managed by Azure AKS."""
+
+    model_config = ConfigDict(
+        json_schema_extra=with_rules(
+            build_immutable("aks.subscriptionID", "subscriptionID", _STAYS, optional=True),
+            build_immutable("aks.resourceGroup", "resourceGroup", _STAYS, optional=True),
+            build_immutable("aks.location", "location", _STAYS, optional=True),
+        )
+    )
 
     subscription_id: Annotated[str, StringConstraints(max_length=36, pattern="^[0-9a-fA-F-]{36}$")] | None = None
     """Azure subscription."""

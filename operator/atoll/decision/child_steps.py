@@ -31,7 +31,7 @@ from atoll.rollout.health import VERIFICATION_ATTEMPTS
 from .borders import count_cells, find_due_time, list_red_pairs, plan_borders
 from .interior import is_workable
 from .login import choose_authentication
-from .settings import merge_settings
+from .settings import merge_settings, settle_settings
 from .tenancy import Tenancy
 from .works import is_orphaned
 
@@ -213,12 +213,13 @@ def _ref(child: ChildCluster) -> ClusterRef:
 def _wanted(fleet: Fleet, child: ChildCluster) -> WantedCluster:
     cluster_set = fleet.cluster_set(child.set_name)
     settings = merge_settings(cluster_set, child.member_name) if cluster_set is not None else {}
+    listed = cluster_set is not None and cluster_set.member(child.member_name) is not None
     return WantedCluster(
         ref=_ref(child),
         version=str(child.version),
         pod_cidr=child.pod_cidr,
         service_cidr=child.service_cidr,
-        settings=settings,
+        settings=settle_settings(settings, child.cloud, listed=listed),
         labels=child.meta.labels,
         hosts=child.hosts,
         authentication=choose_authentication(fleet, child),

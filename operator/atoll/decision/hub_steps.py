@@ -18,6 +18,7 @@ from atoll.membership.operations import Work
 from atoll.rollout import build_rollout
 
 from .interior import Covers
+from .settings import locate, merge_settings
 from .tenancy import Tenancy
 from .works import is_orphaned
 
@@ -71,7 +72,8 @@ def plan_new_objects(fleet: Fleet, rollout: RolloutDecision, membership: Members
             continue
         member = cluster_set.member(new.member_name)
         labels = build_labels(cluster_set, member, new.member_name, _governance(fleet, cluster_set, new.member_name))
-        body = build_new_child(new, cluster_set, labels)
+        cloud = locate(cluster_set.provider.kind, merge_settings(cluster_set, new.member_name))
+        body = build_new_child(new, cluster_set, labels, cloud=cloud)
         steps.append(CreateObject(kind="ChildCluster", name=new.name, body=body, reason=new.reason, needs_id=True))
     for started in rollout.new:
         cluster_set = fleet.cluster_set(started.set_name)

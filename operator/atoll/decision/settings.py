@@ -1,11 +1,34 @@
-"""The provider block that holds for one member."""
+"""The provider block that holds for one member, and for one cluster: where it is does not change."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from atoll.fleet.spec import ClusterSet
+from atoll.fleet.values import thaw
+
+CREDENTIALS: Final = "credentialsSecretRef"
+PLACES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "eks": ("region", CREDENTIALS),
+        "gke": ("project", "location", CREDENTIALS),
+        "aks": ("subscriptionID", "resourceGroup", "location", CREDENTIALS),
+    }
+)
+"""Fields of each provider's block that say where a cluster is."""
+
+
+def locate(kind: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a new cluster has to remember of its settings: where it is made."""
+    return {name: thaw(settings[name]) for name in PLACES.get(kind, ()) if name in settings}
+
+
+def settle_settings(settings: Mapping[str, Any], cloud: Mapping[str, Any], *, listed: bool) -> Mapping[str, Any]:
+    """Lay where a cluster is over what is declared now; the login of who is still listed may change."""
+    kept = {name: value for name, value in cloud.items() if not (listed and name == CREDENTIALS)}
+    return {**settings, **kept}
 
 
 def merge_settings(cluster_set: ClusterSet, member_name: str) -> Mapping[str, Any]:

@@ -159,6 +159,8 @@ class ProviderInfo:
     """The step of a hop after which nothing brings the old version back, where it cannot revert."""
     usual_seconds: float = 40.0
     """How long a hop takes as a rule, verification included: what is forecast where a set has no history."""
+    short_logins: bool = False
+    """True: its kubeconfigs hold a token for minutes. They are used, and published without it."""
     can_drill: bool = False
     """True: it knows DRILL, and heeds `drill_before_change`."""
 

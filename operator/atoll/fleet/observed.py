@@ -51,6 +51,8 @@ class ChildCluster:
     revision: str
     pod_cidr: str = ""
     service_cidr: str = ""
+    cloud: Mapping[str, Any] = field(default_factory=dict)
+    """Where it was made, when a cloud manages it: those settings by API names that never change."""
     cluster_uid: str = ""
     """UID of kube-system, pinned at the first visit; empty before."""
     hosts: tuple[str, ...] = ()

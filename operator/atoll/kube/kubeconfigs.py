@@ -7,6 +7,8 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, Final
 
+import yaml
+
 from atoll.errors import BadInput
 from atoll.fleet.names import MANAGED_LABELS
 from atoll.ports import Body
@@ -14,6 +16,8 @@ from atoll.ports import Body
 SECRET_TYPE: Final = "cluster.x-k8s.io/secret"  # noqa: S105 - a type, no secret
 CLUSTER_NAME_LABEL: Final = "cluster.x-k8s.io/cluster-name"
 KEY: Final = "value"
+LOGIN_COMMAND: Final = "atoll.dev/login-command"
+"""Extension of a kubeconfig's user: the `exec` block with which people log in as themselves."""
 
 
 def secret_name(child_name: str) -> str:
@@ -68,6 +72,19 @@ def read_secret(secret: Mapping[str, Any], key: str = KEY) -> str:
         return base64.b64decode(encoded, validate=True).decode()
     except ValueError:
         raise BadInput(f"key `{key}` of Secret {name} is no text in base64", field=f"data.{key}") from None
+
+
+def build_public(kubeconfig: str) -> str:
+    """Return a kubeconfig (secret) without its tokens: who may log in gets one with the command that stands beside it.
+
+    The command is the extension LOGIN_COMMAND of each user; without one a user is left with no login.
+    """
+    config = yaml.safe_load(kubeconfig)
+    for entry in config["users"]:
+        extensions = entry["user"].get("extensions") or ()
+        command = next((item["extension"] for item in extensions if item["name"] == LOGIN_COMMAND), None)
+        entry["user"] = {"exec": command} if command is not None else {}
+    return yaml.safe_dump(config, sort_keys=False)
 
 
 def digest(kubeconfig: str) -> str:

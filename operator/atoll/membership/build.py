@@ -9,12 +9,14 @@ from atoll.fleet.decisions import NewChild
 from atoll.fleet.names import API_VERSION, FINALIZER, MANAGED_LABELS, MEMBER_LABEL, ROLLOUT_ANNOTATION, SET_LABEL
 from atoll.fleet.observed import ChildCluster
 from atoll.fleet.spec import ClusterSet, Member
-from atoll.fleet.values import Version
+from atoll.fleet.values import Version, thaw
 
 
-def build_new_child(new: NewChild, cluster_set: ClusterSet, labels: Mapping[str, str]) -> dict[str, Any]:
-    """Build the body of a child that is not there yet, but for its random id."""
-    spec = {
+def build_new_child(
+    new: NewChild, cluster_set: ClusterSet, labels: Mapping[str, str], *, cloud: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Build the body of a child that is not there yet, but for its random id. `cloud`: where a managed one is made."""
+    spec: dict[str, Any] = {
         "setName": new.set_name,
         "memberName": new.member_name,
         "provider": cluster_set.provider.kind,
@@ -23,6 +25,8 @@ def build_new_child(new: NewChild, cluster_set: ClusterSet, labels: Mapping[str,
         "network": {"podCIDR": new.addresses.pod_cidr, "serviceCIDR": new.addresses.service_cidr},
         "deletionPolicy": str(cluster_set.deletion_policy),
     }
+    if cloud:
+        spec["cloud"] = dict(cloud)
     return _body(new.name, cluster_set, new.member_name, labels, spec, annotations={})
 
 
@@ -48,6 +52,8 @@ def build_child(
         "network": {"podCIDR": child.pod_cidr, "serviceCIDR": child.service_cidr},
         "deletionPolicy": str(cluster_set.deletion_policy),
     }
+    if child.cloud:
+        spec["cloud"] = thaw(child.cloud)
     if cluster_uid:
         spec["clusterUID"] = cluster_uid
     if hosts:

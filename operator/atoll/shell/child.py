@@ -17,7 +17,7 @@ from atoll.fleet.cluster import ClusterRef, ObservedCluster, OperationState, Pre
 from atoll.fleet.observed import ChildView, MemberView
 from atoll.fleet.plan import ChildStep, StartOperation, VerifyMember
 from atoll.kube.kinds import SECRET
-from atoll.kube.kubeconfigs import digest, read_secret, secret_name
+from atoll.kube.kubeconfigs import build_public, digest, read_secret, secret_name
 from atoll.kube.member import MemberClient
 from atoll.ports import Body, Provider
 
@@ -162,22 +162,23 @@ class ChildWorker(Worker[ChildView]):
     async def _look_at_secret(self, view: ChildView, provider: Provider, ref: ClusterRef) -> ChildView:
         """Compare the published kubeconfig with what the provider hands out; connect by the published one."""
         published = ""
-        handed = ""
+        handed, shown = "", ""
         try:
             handed = await provider.kubeconfig(ref)
+            shown = build_public(handed) if provider.info().short_logins else handed
             secret = await self._context.store.get(SECRET, self._fleet, secret_name(self._name))
             published = read_secret(secret) if secret is not None else ""
         except AtollError as error:
             log.warning("%s/%s: its kubeconfig: %s", self._fleet, self._name, error)
         view = replace(
             view,
-            kubeconfig_digest=digest(handed) if handed else "",
+            kubeconfig_digest=digest(shown) if shown else "",
             published_digest=digest(published) if published else "",
         )
         if self._hands.stranger is not None and view.kubeconfig_digest != view.published_digest:
             return replace(view, refused=self._hands.stranger)
         try:
-            await self._connect(published or handed)
+            await self._connect(handed if provider.info().short_logins else published or handed)
         except Terminal as error:
             return replace(view, refused=("CredentialsInvalid", str(error)))
         return view

@@ -28,7 +28,7 @@ from atoll.fleet.values import Version, thaw
 from atoll.kube.borders import run_borders
 from atoll.kube.gate_job import run_gate_job
 from atoll.kube.kinds import CONFIG_MAP, KINDS, SECRET, Kind
-from atoll.kube.kubeconfigs import build_secret, read_secret, secret_name
+from atoll.kube.kubeconfigs import build_public, build_secret, read_secret, secret_name
 from atoll.kube.member import MemberClient
 from atoll.kube.preflight import run_preflight
 from atoll.kube.verify import run_checks
@@ -149,7 +149,8 @@ class ChildHands:
             finally:
                 await client.close()
         self.stranger = None
-        await self._context.store.apply(build_secret(self._name, self._fleet, kubeconfig, owner=body), FIELD_MANAGER)
+        shown = build_public(kubeconfig) if provider.info().short_logins else kubeconfig
+        await self._context.store.apply(build_secret(self._name, self._fleet, shown, owner=body), FIELD_MANAGER)
 
     async def _forget(self, step: ForgetCluster) -> None:
         """Take owner references off the kubeconfig Secret first: it stays with the cluster that stays."""

@@ -113,6 +113,28 @@ CASES = (
         for kind, block in (("eks", EKS), ("gke", GKE), ("aks", AKS))
         for key in block
     ),
+    *(
+        Case(
+            kind="ClusterSet",
+            rule=f"{kind}.{key} cannot be changed",
+            before=cloud(kind, block),
+            change=cloud(kind, {**block, key: value}),
+        )
+        for kind, block, key, value in (
+            ("eks", EKS, "region", "eu-west-2"),
+            ("gke", GKE, "project", "other"),
+            ("gke", GKE, "location", "europe-west3"),
+            ("aks", AKS, "subscriptionID", UID.replace("a", "b")),
+            ("aks", AKS, "resourceGroup", "other"),
+            ("aks", AKS, "location", "northeurope"),
+        )
+    ),
+    Case(
+        kind="ClusterSet",
+        rule="eks.region cannot be changed",
+        before=cloud("eks", EKS, clusters=[{"name": "dev", "eks": {"region": "eu-west-1"}}]),
+        change=cloud("eks", EKS, clusters=[{"name": "dev", "eks": {"region": "eu-west-2"}}]),
+    ),
     Case(
         kind="ClusterSet",
         rule="spec.provider.existing.kubeconfigSecretRef must stand",
@@ -287,6 +309,15 @@ CASES = (
         rule="spec.clusterUID cannot be changed once it is set",
         before={"clusterUID": UID},
         change={},
+    ),
+    *(
+        Case(
+            kind="ChildCluster",
+            rule="spec.cloud cannot be changed once it is set",
+            before={"cloud": {"region": "eu-west-1"}},
+            change={"cloud": cloud_now},
+        )
+        for cloud_now in ({"region": "eu-west-2"}, {"region": "eu-west-1", "project": "p"}, None)
     ),
     Case(
         kind="ChildCluster",

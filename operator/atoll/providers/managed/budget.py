@@ -14,6 +14,8 @@ from atoll.errors import Unreachable
 
 FIRST_RATE: Final = 20.0
 """Calls per second."""
+BURST: Final = 20
+"""Calls that may be made at once after a rest."""
 LEAST_RATE: Final = 0.5
 MOST_RATE: Final = 200.0
 GROWTH: Final = 0.5
@@ -39,9 +41,8 @@ class Budget:
         """Wait until the next call may be made; Unreachable once the budget is closed."""
         with self._lock:
             now = time.monotonic()
-            self._due = max(self._due, now)
+            self._due = max(self._due, now - BURST / self._rate) + 1 / self._rate
             wait = self._due - now
-            self._due += 1 / self._rate
         if self._closed.wait(wait) if wait > 0 else self._closed.is_set():
             raise Unreachable("the operator is ending")
 

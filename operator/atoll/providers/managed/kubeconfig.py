@@ -1,43 +1,30 @@
 """The kubeconfig of a managed cluster: a token of ours for minutes, and a command for people to get their own. Pure.
 
-What is published must hold no login of ours: `atoll.kube.kubeconfigs.build_public` takes the user with the token out.
+What is published must hold no login of ours: `build_public` of `atoll.kube.kubeconfigs` puts the command in its place.
 """
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import yaml
 
-PEOPLE: Final = "you"
-"""Name of the context and user with which people log in as themselves."""
+from atoll.kube.kubeconfigs import LOGIN_COMMAND
 
 
 def build_kubeconfig(name: str, *, server: str, authority: str, token: str, login_command: Mapping[str, Any]) -> str:
-    """Return a kubeconfig (secret) of two users: `name` with the token, current, and `you` with the command."""
+    """Return a kubeconfig (secret) with a token. `login_command`: the `exec` block for people, kept beside it."""
+    ca = base64.b64encode(authority.encode()).decode()
+    extension = {"name": LOGIN_COMMAND, "extension": dict(login_command)}
     return yaml.safe_dump(
         {
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [
-                {
-                    "name": name,
-                    "cluster": {
-                        "server": server,
-                        "certificate-authority-data": base64.b64encode(authority.encode()).decode(),
-                    },
-                }
-            ],
-            "users": [
-                {"name": name, "user": {"token": token}},
-                {"name": PEOPLE, "user": {"exec": dict(login_command)}},
-            ],
-            "contexts": [
-                {"name": name, "context": {"cluster": name, "user": name}},
-                {"name": PEOPLE, "context": {"cluster": name, "user": PEOPLE}},
-            ],
+            "clusters": [{"name": name, "cluster": {"server": server, "certificate-authority-data": ca}}],
+            "users": [{"name": name, "user": {"token": token, "extensions": [extension]}}],
+            "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
             "current-context": name,
         },
         sort_keys=False,
