@@ -7,16 +7,22 @@ from pathlib import Path
 
 import pytest
 
+from .cloud_kit import CLOUD_KITS
 from .existing_kit import CANNOT, ExistingKit
 from .provider_kit import FakeKit, Kit, LocalKit
 
 
-@pytest.fixture(params=["fake", pytest.param("local", marks=pytest.mark.e2e), "existing"])
+@pytest.fixture(params=["fake", pytest.param("local", marks=pytest.mark.e2e), "existing", *CLOUD_KITS])
 async def kit(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Kit]:
     if request.param == "fake":
         yield FakeKit()
         return
     made: Kit
+    if request.param in CLOUD_KITS:
+        made = CLOUD_KITS[request.param]()
+        yield made
+        await made.clean()
+        return
     if request.param == "existing":
         reason = CANNOT.get(request.node.originalname)
         if reason:

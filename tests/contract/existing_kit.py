@@ -68,6 +68,10 @@ class ExistingKit:
     old, new = "v1.35.8", "v1.36.4"
     info = EXISTING
     endpoint = "https://127.0.0.1:"
+    parts = 0
+    shows_certificates = True
+    hurt_word = ""
+    unknown = ""
 
     def __init__(self, home: Path) -> None:
         self.home = home

@@ -33,6 +33,13 @@ class Kit(Protocol):
     info: ProviderInfo
     endpoint: str
     """How the address of every API server begins."""
+    parts: int
+    """How many things a CREATE begins."""
+    shows_certificates: bool
+    hurt_word: str
+    """What is told to be broken after `hurt`."""
+    unknown: str
+    """A version that nobody has."""
 
     def provider(self) -> Provider: ...
     def wanted(self, version: str, cluster_id: str) -> WantedCluster: ...
@@ -67,6 +74,10 @@ class FakeKit:
     old, new = "v1.35.8", "v1.36.4"
     info = LOCAL
     endpoint = "https://127.0.0.1:"
+    parts = 3
+    shows_certificates = True
+    hurt_word = "kube-apiserver"
+    unknown = "v1.99.0"
 
     def __init__(self) -> None:
         self.world = FakeWorld(seconds=0.15)
@@ -100,6 +111,10 @@ class LocalKit:
     old, new = "v1.35.8", "v1.36.4"
     info = LOCAL
     endpoint = "https://127.0.0.1:"
+    parts = 3
+    shows_certificates = True
+    hurt_word = "kube-apiserver"
+    unknown = "v1.99.0"
 
     def __init__(self, home: Path) -> None:
         self.home = home

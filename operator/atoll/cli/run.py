@@ -18,6 +18,28 @@ import click
 @click.option("--health-address", default="127.0.0.1", show_default=True, help="Where to listen.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--audit", is_flag=True, help="Let new local planes write an audit log.")
+@click.option(
+    "--allow-cloud-endpoints",
+    is_flag=True,
+    envvar="ATOLL_ALLOW_CLOUD_ENDPOINTS",
+    help="Let credentials Secrets name another address (key `endpoint`) than their cloud's own.",
+)
+@click.option(
+    "--cloud-poll",
+    type=click.FloatRange(min=0.01),
+    default=10.0,
+    show_default=True,
+    envvar="ATOLL_CLOUD_POLL",
+    help="Seconds between questions about a cluster that its cloud is working on.",
+)
+@click.option(
+    "--cloud-resync",
+    type=click.FloatRange(min=0.1),
+    default=60.0,
+    show_default=True,
+    envvar="ATOLL_CLOUD_RESYNC",
+    help="Seconds between questions about a managed cluster although nothing has happened.",
+)
 @click.option("--embedded-home", default="", hidden=True, help="Set by `atoll up`: the home that this operator serves.")
 def run(**options: Any) -> None:
     """Run the operator until it is told to stop."""
@@ -50,6 +72,9 @@ def run(**options: Any) -> None:
         namespaces=options["namespaces"],
         health_port=options["health_port"],
         health_address=options["health_address"],
+        allow_cloud_endpoints=options["allow_cloud_endpoints"],
+        cloud_poll_seconds=options["cloud_poll"],
+        cloud_resync_seconds=options["cloud_resync"],
     )
     asyncio.run(
         run_operator(settings, connection, lambda clock: build_providers(home, clock, audit_log=options["audit"]))

@@ -11,7 +11,8 @@ from atoll.fleet.decisions import Problem
 from atoll.fleet.observed import ChildCluster
 from atoll.fleet.snapshot import Fleet
 from atoll.fleet.spec import ClusterSet
-from atoll.rollout.revisions import final_revision, member_revision
+
+from .settings import find_told
 
 
 def check_authentication(cluster_set: ClusterSet, fleet: Fleet) -> list[Problem]:
@@ -52,7 +53,7 @@ def _problem(cluster_set: ClusterSet, path: str, reason: str, message: str) -> P
 
 def choose_authentication(fleet: Fleet, child: ChildCluster) -> Mapping[str, Any] | None:
     """Return the set's authentication once a rollout has told the child of it; None: it keeps what it has."""
-    cluster_set = _find_told(fleet, child)
+    cluster_set = find_told(fleet, child)
     if cluster_set is None or check_authentication(cluster_set, fleet):
         return None
     return cluster_set.authentication
@@ -60,17 +61,7 @@ def choose_authentication(fleet: Fleet, child: ChildCluster) -> Mapping[str, Any
 
 def find_refused_login(fleet: Fleet, child: ChildCluster) -> str:
     """Say why a child that is on its way cannot get what it was told; it is not done until that is mended."""
-    cluster_set = _find_told(fleet, child)
+    cluster_set = find_told(fleet, child)
     if cluster_set is None or child.revision == child.done_revision or child.meta.deleting:
         return ""
     return next((problem.message for problem in check_authentication(cluster_set, fleet)), "")
-
-
-def _find_told(fleet: Fleet, child: ChildCluster) -> ClusterSet | None:
-    """Return the child's set if the child has been told what that asks for now."""
-    cluster_set = fleet.cluster_set(child.set_name)
-    member = cluster_set.member(child.member_name) if cluster_set is not None else None
-    if cluster_set is None or member is None:
-        return None
-    told = final_revision(child.revision) == member_revision(cluster_set, member, fleet.regimes)
-    return cluster_set if told else None

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+from atoll.fleet.observed import ChildCluster
+from atoll.fleet.snapshot import Fleet
 from atoll.fleet.spec import ClusterSet
 from atoll.fleet.values import thaw
+from atoll.rollout.revisions import final_revision, member_revision
 
 CREDENTIALS: Final = "credentialsSecretRef"
 PLACES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
@@ -35,3 +38,13 @@ def merge_settings(cluster_set: ClusterSet, member_name: str) -> Mapping[str, An
     """Lay the member's own values over the set's; a field is replaced as a whole."""
     member = cluster_set.member(member_name)
     return {**cluster_set.provider.settings, **(member.settings if member is not None else {})}
+
+
+def find_told(fleet: Fleet, child: ChildCluster) -> ClusterSet | None:
+    """Return the child's set if a rollout has told the child what that asks for now."""
+    cluster_set = fleet.cluster_set(child.set_name)
+    member = cluster_set.member(child.member_name) if cluster_set is not None else None
+    if cluster_set is None or member is None:
+        return None
+    told = final_revision(child.revision) == member_revision(cluster_set, member, fleet.regimes)
+    return cluster_set if told else None

@@ -20,6 +20,7 @@ from atoll.rollout import Estimates, to_forecast
 
 from .hosts import is_waiting_for_hosts
 from .login import choose_authentication, find_refused_login
+from .settings import find_told
 from .tenancy import Tenancy
 
 
@@ -47,6 +48,7 @@ def plan_works(fleet: Fleet, tenancy: Tenancy, hosts: HostDecision, now: datetim
             now,
             may_begin=not waiting and _may_begin(fleet, child, tenancy, now),
             orphan=is_orphaned(fleet, child),
+            told=find_told(fleet, child) is not None,
             authentication=choose_authentication(fleet, child),
             drill_cron=str(cluster_set.backup.get("drillCron", "")) if cluster_set is not None else "",
             forecast=partial(forecast, child),

@@ -159,6 +159,8 @@ class ProviderInfo:
     """The step of a hop after which nothing brings the old version back, where it cannot revert."""
     usual_seconds: float = 40.0
     """How long a hop takes as a rule, verification included: what is forecast where a set has no history."""
+    compares_settings: bool = False
+    """True: its drift is a difference to what the ClusterSet says now, so it is mended once a rollout has told that."""
     short_logins: bool = False
     """True: its kubeconfigs hold a token for minutes. They are used, and published without it."""
     can_drill: bool = False

@@ -20,5 +20,35 @@ KUBEADM: Final = ProviderInfo(
 EXISTING: Final = ProviderInfo(
     name="existing", has_nodes=True, can_revert=False, upgrades=False, sets_authentication=False
 )
-KNOWN: Final[Mapping[str, ProviderInfo]] = MappingProxyType({info.name: info for info in (LOCAL, KUBEADM, EXISTING)})
+EKS: Final = ProviderInfo(
+    name="eks",
+    has_nodes=True,
+    can_revert=True,
+    sets_authentication=False,
+    compares_settings=True,
+    short_logins=True,
+    usual_seconds=1500.0,
+)
+GKE: Final = ProviderInfo(
+    name="gke",
+    has_nodes=True,
+    can_revert=False,
+    sets_authentication=False,
+    compares_settings=True,
+    short_logins=True,
+    point_of_no_return="upgrade the control plane",
+    usual_seconds=1500.0,
+)
+AKS: Final = ProviderInfo(
+    name="aks",
+    has_nodes=True,
+    can_revert=False,
+    sets_authentication=False,
+    compares_settings=True,
+    short_logins=True,
+    point_of_no_return="upgrade the control plane",
+    usual_seconds=1500.0,
+)
+_ALL: Final = (LOCAL, KUBEADM, EXISTING, EKS, GKE, AKS)
+KNOWN: Final[Mapping[str, ProviderInfo]] = MappingProxyType({info.name: info for info in _ALL})
 """By kind of block."""

@@ -56,6 +56,7 @@ def plan_work(
     *,
     may_begin: bool,
     orphan: bool,
+    told: bool = True,
     authentication: Mapping[str, Any] | None = None,
     drill_cron: str = "",
     forecast: Callable[[], Forecast] | None = None,
@@ -64,6 +65,7 @@ def plan_work(
 
     `may_begin`: False while the set is paused or something before this step (revoking tenants' access) is unfinished.
     `orphan`: the child is being deleted and its cluster is to be left running.
+    `told`: a rollout has told the child all that its set asks for now.
     `authentication`: how people shall log in; None: the child has not been told yet.
     `drill_cron`: when to prove that its backup can be restored; empty: never.
     `forecast`: says how long a change of it will take; it is written down with the intent.
@@ -74,7 +76,7 @@ def plan_work(
     current = child.operation
     if current is not None and not current.failed:
         return _follow(child, current, view, orphan=orphan)
-    need = _need(child, view, info, authentication, orphan=orphan) or _unfinished(child, view, info, current)
+    need = _need(child, view, info, authentication, orphan=orphan, told=told) or _unfinished(child, view, info, current)
     wake = None
     if need is None and info.can_drill and _is_at_rest(child, view, current):
         wake = next_drill(child, drill_cron)
@@ -100,8 +102,8 @@ def plan_work(
         rollout=child.rollout,
     )
     if kind is OperationType.CHANGE and forecast is not None:
-        told = forecast()
-        intent = replace(intent, expected_seconds=told.seconds, low_seconds=told.low, high_seconds=told.high)
+        span = forecast()
+        intent = replace(intent, expected_seconds=span.seconds, low_seconds=span.low, high_seconds=span.high)
     return Work(operation=intent, reason=reason)
 
 
@@ -165,6 +167,7 @@ def _need(
     authentication: Mapping[str, Any] | None,
     *,
     orphan: bool,
+    told: bool,
 ) -> tuple[OperationType, str, str] | None:
     """Say which operation would bring the cluster to what the child's spec says: (type, to version, reason)."""
     cluster = view.cluster
@@ -187,7 +190,7 @@ def _need(
         return OperationType.CHANGE, version, f"changing from {served} to {version}"
     if cluster.needs_repair:
         return OperationType.REPAIR, version, cluster.needs_repair
-    if cluster.drift:
+    if cluster.drift and (told or not info.compares_settings):
         return OperationType.CHANGE, version, cluster.drift[0]
     # Compared only while a rollout moves the child: a later Atoll may write the same wish in other words.
     moving = child.revision != child.done_revision and info.upgrades

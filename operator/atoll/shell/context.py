@@ -55,6 +55,12 @@ class Settings:
     debounce_limit_seconds: float = 0.5
     namespaces: tuple[str, ...] = ()
     """Fleets to serve; empty: all."""
+    allow_cloud_endpoints: bool = False
+    """Whether a credentials Secret may name another address than its cloud's own."""
+    cloud_poll_seconds: float = 10.0
+    """How often a cloud is asked about a cluster that it is working on."""
+    cloud_resync_seconds: float = 60.0
+    """How often a cloud is asked about a cluster although nothing has happened."""
     health_port: int = 0
     """Port of /healthz, /readyz and /metrics; 0: none."""
     health_address: str = "127.0.0.1"

@@ -13,6 +13,9 @@ class Metrics:
         self.reconciles = Counter("atoll_reconcile", "Decisions made.", ["result"], registry=self.registry)
         self.seconds = Histogram("atoll_reconcile_duration_seconds", "Time of one decision.", registry=self.registry)
         self.steps = Counter("atoll_steps", "Steps carried out.", ["step", "result"], registry=self.registry)
+        self.cloud_calls = Counter(
+            "atoll_cloud_calls", "Calls of clouds' APIs.", ["provider", "call", "result"], registry=self.registry
+        )
         self.events = Counter("atoll_watch_events", "Watch events received.", ["kind"], registry=self.registry)
         self.last_event = Gauge(
             "atoll_watch_last_event_timestamp_seconds", "When the last event came.", ["kind"], registry=self.registry

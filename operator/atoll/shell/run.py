@@ -26,6 +26,8 @@ from .context import Context, Settings, SystemClock
 from .existing import MemberKubeconfigs
 from .login import Login
 from .machines import Machines
+from .managed import build_managed
+from .metrics import Metrics
 from .surroundings import FleetSurroundings
 
 ProvidersOf = Callable[[Clock], Mapping[str, Provider]]
@@ -45,6 +47,7 @@ async def run_operator(
     contexts = TlsContexts()
     store = Store(connection, transport=transport(connection))
     cache = Cache()
+    metrics = Metrics()
     machines = Machines(FleetSurroundings(store, cache, clock), clock)
     prometheus = Prometheus(clock)
 
@@ -59,6 +62,7 @@ async def run_operator(
             store=store,
             providers={
                 "kubeadm": KubeadmProvider(machines.surroundings, machines.connections.get, clock=clock),
+                **build_managed(store, cache, clock, settings, metrics),
                 "existing": ExistingProvider(MemberKubeconfigs(store, cache), connect, contexts=contexts),
                 **providers_of(clock),
             },
@@ -66,6 +70,7 @@ async def run_operator(
             recorder=EventRecorder(store, instance=socket.gethostname()),
             hub_uid=kube_system["metadata"]["uid"] if kube_system is not None else "",
             clock=clock,
+            metrics=metrics,
             foreign_blocks=list_own_blocks(),
             ask_metric=lambda question, token: prometheus.ask(question, token=token),
             probe=machines.probe,

@@ -78,6 +78,7 @@ class ToyWorld:
     """(call, error, done all the same): each is used once."""
     reads: int = 0
     tokens: int = 0
+    closed: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def fail(self, call: str, error: AtollError, *, done: bool = False, times: int = 1) -> None:
@@ -148,6 +149,9 @@ class ToyConnection:
     def log_in(self, seen: ToyCluster) -> Token:
         self.world.tokens += 1
         return Token(text=f"token-{self.world.tokens}", expires=self.clock.now() + timedelta(minutes=14))
+
+    def close(self) -> None:
+        self.world.closed += 1
 
 
 @dataclass(slots=True)

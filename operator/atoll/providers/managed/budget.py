@@ -16,7 +16,7 @@ FIRST_RATE: Final = 20.0
 """Calls per second."""
 BURST: Final = 20
 """Calls that may be made at once after a rest."""
-LEAST_RATE: Final = 0.5
+LEAST_RATE: Final = 2.0
 MOST_RATE: Final = 200.0
 GROWTH: Final = 0.5
 """Calls per second that each answer adds."""

@@ -81,6 +81,6 @@ class Caller:
 def choose_pause(state: RetryCallState) -> float:
     """Return seconds until the next attempt: what the cloud asked for, or ever longer, and never all at once."""
     error = state.outcome.exception() if state.outcome is not None else None
-    longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** (state.attempt_number - 1))
     asked = error.delay if isinstance(error, Throttled) else 0.0
+    longest = min(LONGEST_PAUSE_SECONDS, (asked or FIRST_PAUSE_SECONDS) * 2.0 ** (state.attempt_number - 1))
     return asked + random.uniform(0, longest)  # noqa: S311 - spreads calls, keeps no secret

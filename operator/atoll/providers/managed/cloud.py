@@ -67,6 +67,10 @@ class Connection(Protocol[SeenT]):
         """Get a token for the cluster's API server."""
         ...
 
+    def close(self) -> None:
+        """Let go of sockets and files; a call under way may fail."""
+        ...
+
 
 class Cloud(Protocol[SeenT]):
     """One cloud in its own vocabulary."""

@@ -12,6 +12,7 @@ import asyncio
 import logging
 import random
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -48,6 +49,7 @@ TOKEN_SPARE: Final = timedelta(minutes=3)
 CALL_LIMIT_SECONDS: Final = 600.0
 """How long one look or call may take with all its attempts."""
 LONGEST_PAUSE_SECONDS: Final = 60.0
+GONE_LIMIT: Final = 1000
 
 logger = logging.getLogger(__name__)
 
@@ -123,6 +125,8 @@ class ManagedProvider(Generic[SeenT]):
         self._runs: dict[str, Run[SeenT]] = {}
         self._known: dict[str, Known[SeenT]] = {}
         self._tokens: dict[str, tuple[str, Token]] = {}
+        self._gone: deque[str] = deque(maxlen=GONE_LIMIT)
+        """Deletions that have ended."""
 
     def info(self) -> ProviderInfo:
         """Say what this provider can do."""
@@ -160,6 +164,8 @@ class ManagedProvider(Generic[SeenT]):
     async def start(self, wanted: WantedCluster, operation: Operation) -> None:
         """Begin or resume `operation` and return at once; Conflict while another one runs here."""
         run = self._runs.get(wanted.ref.id)
+        if run is None and operation.id in self._gone:
+            return
         if run is not None:
             if run.operation.id == operation.id and run.progress.state in {
                 OperationState.RUNNING,
@@ -197,9 +203,12 @@ class ManagedProvider(Generic[SeenT]):
         )
 
     async def forget(self, ref: ClusterRef) -> None:
-        """Remember nothing of the cluster any more; nothing of ours runs for it."""
-        for memory in (self._runs, self._known, self._tokens):
-            memory.pop(ref.id, None)
+        """Remember nothing of the cluster any more, and stop working on it."""
+        run = self._runs.pop(ref.id, None)
+        if run is not None and run.task is not None:
+            run.task.cancel()
+        self._known.pop(ref.id, None)
+        self._tokens.pop(ref.id, None)
 
     async def close(self) -> None:
         """Cut operations short; what the clouds are doing goes on."""
@@ -210,6 +219,9 @@ class ManagedProvider(Generic[SeenT]):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._threads.shutdown(wait=False, cancel_futures=True)
+        for account in self._accounts.values():
+            account.connection.close()
+        self._accounts.clear()
 
     async def _run(self, run: Run[SeenT], wanted: WantedCluster) -> None:
         name = wanted.ref.name
@@ -228,9 +240,11 @@ class ManagedProvider(Generic[SeenT]):
         """Look, decide and call until all holds; Retryable errors only make it look again later."""
         pace = self._pace
         failures, failing_since = 0, 0.0
+        stuck: Move | None = None
         told: Call | None = None
         told_at = time.monotonic()
         while True:
+            move: Move | None = None
             try:
                 connection = self._connect(await self._surroundings.declared(wanted.ref))
                 seen = await self._look(connection, wanted.ref)
@@ -254,8 +268,11 @@ class ManagedProvider(Generic[SeenT]):
                 run.progress = _advance(run.progress, message=message)
                 await asyncio.sleep(pace.work * random.uniform(0.8, 1.2))  # noqa: S311
             except Retryable as error:
-                failing_since = failing_since if failures else time.monotonic()
-                failures += 1
+                if not failures or (move is not None and move != stuck):
+                    # What comes next is another thing than last time: it has got on meanwhile.
+                    failing_since, failures, stuck = time.monotonic(), 0, move
+                # Who is busy asks for no longer pauses.
+                failures = max(1, failures) if isinstance(error, Conflict) else failures + 1
                 if time.monotonic() - failing_since > pace.patience:
                     raise
                 run.progress = _advance(run.progress, message=str(error))
@@ -270,7 +287,7 @@ class ManagedProvider(Generic[SeenT]):
 
     def _finish(self, run: Run[SeenT], ref: ClusterRef, seen: SeenT | None, move: Done) -> None:
         if seen is None:
-            # What is gone is remembered no more.
+            self._gone.append(run.operation.id)
             self._runs.pop(ref.id, None)
             self._known.pop(ref.id, None)
             self._tokens.pop(ref.id, None)

@@ -1,0 +1,1 @@
+"""Clusters that Azure manages (AKS), through azure-mgmt-containerservice and azure-identity."""

@@ -1,0 +1,1 @@
+"""Clusters of Amazon EKS: what Atoll makes there, changes and removes, in EKS's own vocabulary."""

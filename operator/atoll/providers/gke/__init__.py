@@ -1,0 +1,1 @@
+"""Clusters of Google Kubernetes Engine: the `gke` block. See docs/reference/clouds/gke.md."""

@@ -1,0 +1,158 @@
+"""Whatever a cloud does to a call, a cluster is made, changed and removed: once, and nothing is left over.
+
+Each life here is one create, one hop and one delete. `tests/cloudsim/test_<cloud>_provider.py` has what is special.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from atoll.ports import ObservedCluster, Operation, OperationState, OperationType, Presence, Provider
+from tests.cloudsim.faults import How
+
+from .cloud_kit import CLOUD_KITS, CloudKit
+
+MAY_PASS: tuple[How, ...] = ("throttled", "unavailable", "error", "cut", "lost", "conflict")
+STAYS: tuple[How, ...] = ("denied", "quota", "invalid")
+STEPS = (OperationType.CREATE, OperationType.CHANGE, OperationType.DELETE)
+PATIENCE = 30
+
+
+@pytest.fixture(params=list(CLOUD_KITS))
+async def cloud(request: pytest.FixtureRequest) -> AsyncIterator[CloudKit]:
+    kit = CLOUD_KITS[request.param]()
+    kit.cloud.faults.seconds = 0.1
+    yield kit
+    await kit.clean()
+
+
+def build_operation(kit: CloudKit, kind: OperationType, attempt: int = 1) -> Operation:
+    version = kit.old if kind is OperationType.CREATE else kit.new
+    return Operation(id=f"{kind.lower()}-{attempt}", type=kind, to_version=version, from_version=kit.old)
+
+
+async def run(kit: CloudKit, provider: Provider, operation: Operation) -> ObservedCluster:
+    """Run one operation to its end, good or bad."""
+    wanted = kit.wanted(operation.to_version, "c1")
+    await provider.start(wanted, operation)
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            seen = await provider.observe(wanted.ref)
+            if seen.operation is None and seen.presence is Presence.ABSENT:
+                return seen
+            if seen.operation is not None and not seen.operation.is_open:
+                return seen
+            await asyncio.sleep(0.02)
+
+
+async def live(kit: CloudKit, *, attempt: int = 1) -> None:
+    """Make, change and remove one cluster. No two lives of one cloud have operations of the same ids."""
+    provider = kit.provider()
+    for kind in STEPS:
+        seen = await run(kit, provider, build_operation(kit, kind, attempt))
+        if kind is not OperationType.DELETE:
+            assert seen.operation is not None
+            assert seen.operation.state is OperationState.SUCCEEDED, (kind, seen.operation.message)
+            assert kit.names() == ["atoll-c1"]
+            assert seen.drift == ()
+    assert kit.names() == []
+    await provider.close()
+
+
+async def list_calls(kit: CloudKit) -> Counter[str]:
+    """Live once without a fault, and count the calls by name."""
+    await live(kit, attempt=99)
+    counted = Counter(call.name for call in kit.cloud.calls)
+    kit.cloud.calls.clear()
+    return counted
+
+
+def count_writes(kit: CloudKit) -> Counter[str]:
+    """Count what was asked for and granted."""
+    return Counter(call.name for call in kit.cloud.calls if call.name in kit.writes and 0 < call.status < 400)
+
+
+@pytest.mark.parametrize("how", MAY_PASS)
+async def test_every_call_fails_once_and_the_life_goes_on(cloud: CloudKit, how: How) -> None:
+    plain = await list_calls(cloud)
+    for name in plain:
+        # Nobody is too busy to be looked at.
+        if how != "conflict" or name in cloud.writes:
+            cloud.cloud.faults.fail(name, how)
+    await live(cloud)
+    assert cloud.cloud.faults.pending == {}, "every call has had its failure"
+    writes = count_writes(cloud)
+    assert set(writes) <= set(plain)
+    for name, times in writes.items():
+        # One that was cut was done: then it is not there to be granted again.
+        assert times <= plain[name], f"{name} was granted {times} times; without faults {plain[name]}"
+
+
+async def test_half_of_all_calls_are_throttled_and_nothing_happens_twice(cloud: CloudKit) -> None:
+    plain = await list_calls(cloud)
+    cloud.cloud.faults.throttle_every = 2
+    await live(cloud)
+    assert count_writes(cloud) == Counter({name: times for name, times in plain.items() if name in cloud.writes})
+
+
+async def test_what_is_not_listed_for_a_while_is_made_once(cloud: CloudKit) -> None:
+    plain = await list_calls(cloud)
+    cloud.cloud.faults.hidden_seconds = 0.4
+    await live(cloud)
+    assert count_writes(cloud) == Counter({name: times for name, times in plain.items() if name in cloud.writes})
+
+
+async def test_a_provider_that_dies_after_each_call_is_followed_by_one_that_goes_on(cloud: CloudKit) -> None:
+    plain = await list_calls(cloud)
+    deaths = 0
+    for kind in STEPS:
+        operation = build_operation(cloud, kind)
+        wanted = cloud.wanted(operation.to_version, "c1")
+        while True:
+            provider = cloud.provider()
+            before = count_writes(cloud).total()
+            await provider.start(wanted, operation)
+            async with asyncio.timeout(PATIENCE):
+                while True:
+                    seen = await provider.observe(wanted.ref)
+                    over = seen.operation is None or not seen.operation.is_open
+                    if over or count_writes(cloud).total() > before:
+                        break
+                    await asyncio.sleep(0.005)
+            await provider.close()
+            if over:
+                assert seen.operation is None or seen.operation.state is OperationState.SUCCEEDED
+                break
+            deaths += 1
+    assert cloud.names() == []
+    assert deaths >= 5
+    assert count_writes(cloud) == Counter({name: times for name, times in plain.items() if name in cloud.writes})
+
+
+@pytest.mark.parametrize("how", STAYS)
+async def test_what_a_person_must_mend_ends_the_operation_with_the_reason_and_the_next_goes_on(
+    cloud: CloudKit, how: How
+) -> None:
+    plain = await list_calls(cloud)
+    writes = [name for name in plain if name in cloud.writes]
+    for name in writes:
+        cloud.cloud.faults.fail(name, how)
+    provider = cloud.provider()
+    messages = []
+    for kind in STEPS:
+        for attempt in range(1, 20):
+            operation = replace(build_operation(cloud, kind, attempt), id=f"{kind.lower()}-{how}-{attempt}")
+            seen = await run(cloud, provider, operation)
+            if seen.operation is None or seen.operation.state is OperationState.SUCCEEDED:
+                break
+            messages.append(seen.operation.message)
+    await provider.close()
+    assert cloud.names() == []
+    assert len(messages) == len(writes), messages
+    assert all(len(message) > 30 for message in messages), "they say what is wrong, and with what"
+    assert not any(secret in message for message in messages for secret in cloud.secrets)

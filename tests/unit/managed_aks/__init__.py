@@ -1,0 +1,1 @@
+"""AKS without a cloud: plans, bodies, words."""
