@@ -326,50 +326,10 @@ async def test_a_create_whose_answer_was_cut_is_found_again_and_made_once(land: 
     assert land.cloud.count("ManagedClusters_CreateOrUpdate", good=True) <= 1
 
 
-async def test_every_provider_that_is_cut_off_is_followed_by_one_that_goes_on(land: Land) -> None:
-    """At no point does a new process need what the old one knew."""
-    cloud = land.cloud
-    for operation, version in ((create(), "v1.35"), (change(), "v1.36"), (DELETE, "v1.36")):
-        for _ in range(40):
-            async with land.provider() as provider:
-                await provider.start(land.wanted(version), operation)
-                await asyncio.sleep(0.08)
-                seen = await provider.observe(REF)
-            told = seen.operation
-            if operation is DELETE and not cloud.names():
-                break
-            if told is not None and (told.id, told.state) == (operation.id, OperationState.SUCCEEDED):
-                break
-        else:
-            raise AssertionError(f"{operation} never ends")
-    good = [call.name for call in cloud.calls if call.name in CHANGES and 0 < call.status < 400]
-    assert good.count("ManagedClusters_CreateOrUpdate") == 2
-    assert good.count("AgentPools_CreateOrUpdate") == 2
-
-
-CALLS = (
-    *("ManagedClusters_Get", "ManagedClusters_CreateOrUpdate", "ManagedClusters_UpdateTags"),
-    *("ManagedClusters_ListClusterUserCredentials", "AgentPools_CreateOrUpdate", "ManagedClusters_Delete", "GetToken"),
-)
-
-
 PASSING: tuple[How, ...] = ("throttled", "unavailable", "error", "cut", "lost", "conflict")
 
 
 # Entra knows no conflict.
-@pytest.mark.parametrize(
-    ("call", "how"), [(call, how) for call in CALLS for how in PASSING if (call, how) != ("GetToken", "conflict")]
-)
-async def test_every_call_may_fail_once_for_a_reason_that_passes(land: Land, call: str, how: How) -> None:
-    cloud = land.cloud
-    async with land.provider() as provider:
-        for operation, version in ((create(), "v1.35"), (change(), "v1.36"), (DELETE, "v1.36")):
-            cloud.faults.clear()
-            cloud.faults.fail(call, how)
-            seen = await run(provider, land.wanted(version), operation)
-            if operation is not DELETE:
-                assert state(seen)[0] is OperationState.SUCCEEDED, state(seen)
-    assert cloud.names() == []
 
 
 @pytest.mark.parametrize(

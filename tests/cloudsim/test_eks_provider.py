@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
 
 import pytest
 import yaml
@@ -32,7 +31,6 @@ CREATE, CHANGE, DELETE = OperationType.CREATE, OperationType.CHANGE, OperationTy
 REPAIR, REVERT = OperationType.REPAIR, OperationType.REVERT
 PASSES: tuple[How, ...] = ("throttled", "unavailable", "error", "cut", "lost", "conflict")
 """What may be over by itself."""
-CREATES = ("CreateCluster", "CreateNodegroup", "CreateAddon")
 
 
 @pytest.fixture
@@ -163,72 +161,6 @@ async def test_insights_and_what_eks_does_not_offer_are_found_before_anything_mo
         assert "EKS picks the patch" in found[0].message
 
 
-async def test_a_create_that_is_hidden_at_first_is_found_again_and_not_made_twice(
-    cloud: EksStandIn, world: World
-) -> None:
-    cloud.faults.hidden_seconds = 0.4
-    async with open_provider(world) as provider:
-        await succeed(provider, world.want(), todo(CREATE))
-    assert cloud.count("CreateCluster") == 1
-    find_nothing_twice(cloud)
-
-
-async def test_throttled_at_half_of_the_calls_it_converges(cloud: EksStandIn, world: World) -> None:
-    cloud.faults.throttle_every = 2
-    cloud.faults.retry_after_seconds = 0.01
-    # A budget that is halved so often is small, so the cluster is.
-    world.settings = {**SETTINGS, "nodeGroups": (), "addons": ()}
-    async with open_provider(world) as provider:
-        await succeed(provider, world.want(), todo(CREATE), limit_seconds=100)
-    assert cloud.count("CreateCluster", good=True) == 1
-    refused = sum(number for (_, result), number in world.results.items() if result == "Throttled")
-    good = sum(number for (_, result), number in world.results.items() if result == "ok")
-    assert abs(good - refused) <= 1
-
-
-@pytest.mark.parametrize("how", PASSES)
-async def test_each_call_of_a_create_fails_once(cloud: EksStandIn, world: World, how: How) -> None:
-    calls = (*CREATES, "TagResource", "DescribeCluster", "ListNodegroups", "DescribeNodegroup", "ListAddons")
-    for call in (*calls, "DescribeAddon", "DescribeAddonVersions"):
-        cloud.faults.fail(call, how)
-    async with open_provider(world) as provider:
-        made = await succeed(provider, world.want(), todo(CREATE))
-    assert made.drift == ()
-    assert cloud.faults.pending == {}
-    assert [cloud.count(name, good=True) <= most for name, most in zip(CREATES, (1, 1, 2), strict=True)] == [True] * 3
-    find_nothing_twice(cloud)
-
-
-@pytest.mark.parametrize("how", PASSES)
-async def test_each_call_of_a_change_fails_once(cloud: EksStandIn, world: World, how: How) -> None:
-    async with open_provider(world) as provider:
-        await succeed(provider, world.want(), todo(CREATE))
-        world.settings = {**SETTINGS, "endpointAccess": {"public": True}, "nodeGroups": ({**GROUP, "maxSize": 4},)}
-        calls = ("UpdateClusterVersion", "UpdateNodegroupVersion", "UpdateNodegroupConfig", "UpdateAddon")
-        for call in (*calls, "UpdateClusterConfig", "TagResource", "ListUpdates", "DescribeUpdate"):
-            cloud.faults.fail(call, how)
-        changed = await succeed(provider, world.want("v1.36"), todo(CHANGE, "v1.36"))
-    assert (changed.version, changed.drift) == ("v1.36", ())
-    assert cloud.faults.pending == {}
-    cluster = cloud.account.clusters[NAME]
-    for part, kinds in (
-        (cluster, ["EndpointAccessUpdate", "VersionUpdate"]),
-        (cluster.nodegroups["small"], ["ConfigUpdate", "VersionUpdate"]),
-    ):
-        assert sorted(update.body["type"] for update in part.updates.values()) == kinds, "nothing twice"
-
-
-@pytest.mark.parametrize("how", PASSES)
-async def test_each_call_of_a_delete_fails_once(cloud: EksStandIn, world: World, how: How) -> None:
-    async with open_provider(world) as provider:
-        await succeed(provider, world.want(), todo(CREATE))
-        for call in ("DeleteNodegroup", "DeleteCluster", "DescribeCluster"):
-            cloud.faults.fail(call, how)
-        await succeed(provider, world.want(), todo(DELETE))
-    assert cloud.account.clusters == {}
-    assert cloud.faults.pending == {}
-
-
 @pytest.mark.parametrize(
     ("how", "words"),
     [
@@ -279,24 +211,6 @@ async def test_an_update_that_fails_is_told_and_the_next_change_goes_on(
         assert failed.operation.state is OperationState.FAILED
         changed = await succeed(provider, world.want("v1.36"), todo(CHANGE, "v1.36", 2))
     assert (changed.version, changed.drift) == ("v1.36", ())
-
-
-async def test_an_operator_that_ends_anywhere_leaves_what_the_next_finishes(cloud: EksStandIn, world: World) -> None:
-    cloud.faults.seconds = 0.05
-    moment = 0.02
-    done: Any = None
-    for _ in range(40):
-        async with open_provider(world) as provider:
-            await provider.start(world.want(), todo(CREATE))
-            await asyncio.sleep(moment)
-            done = (await provider.observe(REF)).operation
-        moment += 0.03
-        if done is not None and done.state is OperationState.SUCCEEDED:
-            break
-    assert done is not None
-    assert done.state is OperationState.SUCCEEDED
-    assert [cloud.count(name, good=True) for name in CREATES] == [1, 1, 2]
-    find_nothing_twice(cloud)
 
 
 async def test_strangers_are_not_let_in_and_half_a_login_is_told(cloud: EksStandIn, world: World) -> None:

@@ -377,30 +377,6 @@ def disturb_everything(world: World) -> None:
         message.maintenance_policy.window.maintenance_exclusions.clear()
 
 
-@pytest.mark.parametrize("how", PASSING)
-async def test_every_call_that_fails_once_in_a_way_that_may_pass_is_made_good(world: World, how: How) -> None:
-    # What was begun is still seen when the next look comes.
-    world.cloud.faults.seconds = 0.3
-    for kind, version, calls in OPERATIONS:
-        if kind is OperationType.CHANGE:
-            disturb_everything(world)
-        # A lost answer to SetMaintenancePolicy has a test of its own: GKE does not show that it is at work.
-        failing = [call for call in calls if (how, call) != ("cut", "SetMaintenancePolicy")]
-        for call in failing:
-            world.cloud.faults.fail(call, how)
-        told = await carry_out(world, kind, version)
-        if kind is OperationType.DELETE:
-            assert told is None
-        else:
-            check_success(told)
-            assert (await look(world)).drift == ()
-        assert world.cloud.faults.pending == {}
-    assert world.cloud.clusters() == ()
-    # Nothing was done twice; what was cut off was done, too.
-    done = {call: world.begun(call) + (world.cut(call) if how == "cut" else 0) for call in WRITES}
-    assert done == {**dict.fromkeys(WRITES, 1), "SetLabels": 2}
-
-
 async def test_a_lost_answer_to_a_call_that_does_not_show_is_waited_out(world: World) -> None:
     await create(world)
     with world.cloud.lock:
@@ -430,53 +406,6 @@ async def test_an_operation_of_the_cloud_that_ends_badly_is_begun_again(
     seen = await look(world)
     assert (seen.drift, seen.needs_repair) == ((), "")
     assert world.cloud.clusters() == (NAME,)
-
-
-async def test_with_throttling_at_half_of_the_calls_nothing_is_done_twice(world: World) -> None:
-    world.cloud.faults.throttle_every = 2
-    await create(world)
-    assert await carry_out(world, OperationType.DELETE) is None
-    taken = {call: world.begun(call) for call in ("CreateCluster", "SetLabels", "DeleteCluster")}
-    assert taken == {"CreateCluster": 1, "SetLabels": 1, "DeleteCluster": 1}
-    assert world.cloud.clusters() == ()
-
-
-async def test_a_cluster_that_is_hidden_after_its_create_is_made_once(world: World) -> None:
-    world.cloud.faults.hidden_seconds = 1.5
-    world.cloud.faults.fail("CreateCluster", "cut")
-    await create(world)
-    assert next(call.status for call in world.cloud.calls if call.name == "CreateCluster") == 0
-    assert world.cloud.clusters() == (NAME,)
-    assert world.begun("CreateCluster") == 0
-
-
-@pytest.mark.parametrize("kind", [OperationType.CREATE, OperationType.CHANGE, OperationType.DELETE])
-async def test_an_operation_that_is_killed_again_and_again_goes_on_where_it_was(
-    world: World, kind: OperationType
-) -> None:
-    if kind is not OperationType.CREATE:
-        await create(world)
-        disturb_everything(world)
-    version = OLD if kind is OperationType.CREATE else NEW
-    operation = Operation(id=f"op-killed-{kind.lower()}", type=kind, to_version=version)
-    before = {call: world.begun(call) for call in WRITES}
-    for _ in range(12):
-        async with running(world) as provider:
-            await provider.start(world.wanted(version), operation)
-            await asyncio.sleep(0.12)
-    async with running(world) as provider:
-        await provider.start(world.wanted(version), operation)
-        told = await finish(provider, operation)
-    done = {call: world.begun(call) - before[call] for call in WRITES}
-    if kind is OperationType.DELETE:
-        assert (told, world.cloud.clusters(), done["DeleteCluster"]) == (None, (), 1)
-        return
-    check_success(told)
-    wanted = {"CreateCluster": 1, "SetLabels": 1}
-    if kind is OperationType.CHANGE:
-        names = WRITES - {"CreateCluster", "DeleteCluster"}
-        wanted = {**dict.fromkeys(names, 1), "UpdateNodePool": 1}
-    assert {call: number for call, number in done.items() if number} == wanted
 
 
 REFUSALS: dict[How, tuple[str, str]] = {

@@ -35,7 +35,7 @@ from tests.cloudsim.gke import PROJECT, Gke
 
 from .provider_kit import build_wanted
 
-PACE = Pace(work=0.02, rest=0.05, settle=1.0, patience=20.0)
+PACE = Pace(work=0.1, rest=0.05, settle=1.0, slowest=20.0, patience=20.0)
 LABELS: Mapping[str, str] = {"cost-centre": "42", "governance.atoll.dev/compliance": "pci"}
 
 
@@ -58,6 +58,8 @@ class CloudKit:
     cloud: StandIn
     settings: dict[str, Any]
     credentials: dict[str, str]
+    changes: dict[str, Any]
+    """Settings that `redeclare` lays over the first ones: other sizes, one part less, one more."""
     secrets: tuple[str, ...]
     """What must stand in no message."""
 
@@ -79,6 +81,12 @@ class CloudKit:
         return Declared(
             settings=self.settings, labels=self.labels, credentials=self.credentials, endpoint=self.cloud.url
         )
+
+    def redeclare(self, *, changed: bool) -> None:
+        """Declare something else of all that may change, or what was declared first."""
+        first = self.__dict__.setdefault("_first", self.settings)
+        self.settings = {**first, **self.changes} if changed else first
+        self.labels = {**LABELS, "cost-centre": "43"} if changed else dict(LABELS)
 
     def wanted(self, version: str, cluster_id: str) -> WantedCluster:
         return replace(build_wanted(version, cluster_id), settings=self.settings, labels=self.labels)
@@ -143,6 +151,12 @@ class EksKit(CloudKit):
             ],
             "addons": [{"name": "vpc-cni"}],
         }
+        more = {"name": "more", "instanceTypes": ["m7i.large"], "minSize": 0, "maxSize": 2, "nodeRoleARN": NODE_ROLE}
+        self.changes = {
+            "nodeGroups": [{**self.settings["nodeGroups"][0], "maxSize": 5}, more],
+            "addons": [{"name": "vpc-cni"}, {"name": "coredns"}],
+            "endpointAccess": {"public": True, "private": True},
+        }
         self.credentials = {"aws_access_key_id": ATOLL.access_key, "aws_secret_access_key": ATOLL.secret_key}
         self.secrets = (ATOLL.secret_key,)
 
@@ -192,6 +206,12 @@ class GkeKit(CloudKit):
                 {"name": "batch", "machineType": "c3-standard-8", "minSize": 0, "maxSize": 10},
             ],
         }
+        self.changes = {
+            "nodePools": [
+                {"name": "front", "machineType": "e2-standard-4", "minSize": 2, "maxSize": 4},
+                {"name": "gpu", "machineType": "g2-standard-8", "minSize": 0, "maxSize": 2},
+            ]
+        }
         self.credentials = {"service_account.json": self.cloud.key_file()}
         self.secrets = (json.loads(self.credentials["service_account.json"])["private_key"],)
 
@@ -234,6 +254,12 @@ class AksKit(CloudKit):
                 {"name": "system", "vmSize": "Standard_D4s_v5", "minSize": 1, "maxSize": 3},
                 {"name": "work", "vmSize": "Standard_D8s_v5", "mode": "User", "minSize": 0, "maxSize": 5},
             ],
+        }
+        self.changes = {
+            "agentPools": [
+                {"name": "system", "vmSize": "Standard_D4s_v5", "minSize": 2, "maxSize": 4},
+                {"name": "gpu", "vmSize": "Standard_NC4as_T4_v3", "mode": "User", "minSize": 0, "maxSize": 2},
+            ]
         }
         self.credentials = {
             "tenant_id": self.cloud.tenant,

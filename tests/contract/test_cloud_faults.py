@@ -1,6 +1,7 @@
 """Whatever a cloud does to a call, a cluster is made, changed and removed: once, and nothing is left over.
 
-Each life here is one create, one hop and one delete. `tests/cloudsim/test_<cloud>_provider.py` has what is special.
+Each life here is one create, one hop, one change of settings and one delete.
+`tests/cloudsim/test_<cloud>_provider.py` has what is special.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import pytest
 
@@ -19,8 +19,14 @@ from .cloud_kit import CLOUD_KITS, CloudKit
 
 MAY_PASS: tuple[How, ...] = ("throttled", "unavailable", "error", "cut", "lost", "conflict")
 STAYS: tuple[How, ...] = ("denied", "quota", "invalid")
-STEPS = (OperationType.CREATE, OperationType.CHANGE, OperationType.DELETE)
-PATIENCE = 30
+STEPS = ("create", "hop", "settings", "delete")
+TYPES = {
+    "create": OperationType.CREATE,
+    "hop": OperationType.CHANGE,
+    "settings": OperationType.CHANGE,
+    "delete": OperationType.DELETE,
+}
+PATIENCE = 60
 
 
 @pytest.fixture(params=list(CLOUD_KITS))
@@ -31,9 +37,12 @@ async def cloud(request: pytest.FixtureRequest) -> AsyncIterator[CloudKit]:
     await kit.clean()
 
 
-def build_operation(kit: CloudKit, kind: OperationType, attempt: int = 1) -> Operation:
-    version = kit.old if kind is OperationType.CREATE else kit.new
-    return Operation(id=f"{kind.lower()}-{attempt}", type=kind, to_version=version, from_version=kit.old)
+def begin_step(kit: CloudKit, step: str, attempt: int = 1) -> Operation:
+    """Declare what a step wants, and return its operation."""
+    kit.redeclare(changed=step in {"settings", "delete"})
+    version = kit.old if step == "create" else kit.new
+    served = kit.old if step == "hop" else version
+    return Operation(id=f"{step}-{attempt}", type=TYPES[step], to_version=version, from_version=served)
 
 
 async def run(kit: CloudKit, provider: Provider, operation: Operation) -> ObservedCluster:
@@ -53,11 +62,11 @@ async def run(kit: CloudKit, provider: Provider, operation: Operation) -> Observ
 async def live(kit: CloudKit, *, attempt: int = 1) -> None:
     """Make, change and remove one cluster. No two lives of one cloud have operations of the same ids."""
     provider = kit.provider()
-    for kind in STEPS:
-        seen = await run(kit, provider, build_operation(kit, kind, attempt))
-        if kind is not OperationType.DELETE:
+    for step in STEPS:
+        seen = await run(kit, provider, begin_step(kit, step, attempt))
+        if step != "delete":
             assert seen.operation is not None
-            assert seen.operation.state is OperationState.SUCCEEDED, (kind, seen.operation.message)
+            assert seen.operation.state is OperationState.SUCCEEDED, (step, seen.operation.message)
             assert kit.names() == ["atoll-c1"]
             assert seen.drift == ()
     assert kit.names() == []
@@ -110,8 +119,8 @@ async def test_what_is_not_listed_for_a_while_is_made_once(cloud: CloudKit) -> N
 async def test_a_provider_that_dies_after_each_call_is_followed_by_one_that_goes_on(cloud: CloudKit) -> None:
     plain = await list_calls(cloud)
     deaths = 0
-    for kind in STEPS:
-        operation = build_operation(cloud, kind)
+    for step in STEPS:
+        operation = begin_step(cloud, step)
         wanted = cloud.wanted(operation.to_version, "c1")
         while True:
             provider = cloud.provider()
@@ -144,10 +153,9 @@ async def test_what_a_person_must_mend_ends_the_operation_with_the_reason_and_th
         cloud.cloud.faults.fail(name, how)
     provider = cloud.provider()
     messages = []
-    for kind in STEPS:
+    for step in STEPS:
         for attempt in range(1, 20):
-            operation = replace(build_operation(cloud, kind, attempt), id=f"{kind.lower()}-{how}-{attempt}")
-            seen = await run(cloud, provider, operation)
+            seen = await run(cloud, provider, begin_step(cloud, step, attempt))
             if seen.operation is None or seen.operation.state is OperationState.SUCCEEDED:
                 break
             messages.append(seen.operation.message)

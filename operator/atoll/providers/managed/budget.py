@@ -16,7 +16,6 @@ FIRST_RATE: Final = 20.0
 """Calls per second."""
 BURST: Final = 20
 """Calls that may be made at once after a rest."""
-LEAST_RATE: Final = 2.0
 MOST_RATE: Final = 200.0
 GROWTH: Final = 0.5
 """Calls per second that each answer adds."""
@@ -25,8 +24,10 @@ GROWTH: Final = 0.5
 class Budget:
     """The calls of one account. Used from threads."""
 
-    def __init__(self, rate: float = FIRST_RATE) -> None:
+    def __init__(self, rate: float = FIRST_RATE, *, least: float = 1.0) -> None:
+        """`rate`, `least`: calls per second at first, and when the cloud throttles all the time."""
         self._rate = rate
+        self._least = least
         self._due = 0.0
         self._slowed = 0.0
         self._lock = threading.Lock()
@@ -58,7 +59,7 @@ class Budget:
             self._due = max(self._due, now + seconds)
             if now >= self._slowed:
                 # The answers to calls that were under way together are one refusal.
-                self._rate = max(LEAST_RATE, self._rate / 2)
+                self._rate = max(self._least, self._rate / 2)
                 self._slowed = now + max(seconds, 1 / self._rate)
 
     def pause(self, seconds: float) -> None:

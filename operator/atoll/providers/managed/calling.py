@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
+import threading
+from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from typing import Final, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
@@ -17,6 +20,8 @@ THROTTLED_ATTEMPTS: Final = 8
 """Who was throttled was not heard: even a call that changes something may be made again."""
 FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 30.0
+CHANGES_KNOWN: Final = 1000
+"""How many of the latest calls that change something are remembered."""
 
 Answer = TypeVar("Answer")
 Translate = Callable[[Exception, str, str], AtollError]
@@ -33,6 +38,24 @@ class Caller:
         self._budget = budget
         self._translate = translate
         self._count = count
+        self._changes = 0
+        self._changed: deque[str] = deque(maxlen=CHANGES_KNOWN)
+        self._lock = threading.Lock()
+
+    @property
+    def changes(self) -> int:
+        """How many calls that change something have been begun."""
+        return self._changes
+
+    def has_changed(self, name: str, since: int) -> bool:
+        """Say whether such a call has been begun after the first `since`, with `name` in its subject between slashes.
+
+        True also where there were too many to tell.
+        """
+        with self._lock:
+            new = self._changes - since
+            subjects = list(islice(reversed(self._changed), new))
+        return len(subjects) < new or any(name in subject.split("/") for subject in subjects)
 
     def read(self, name: str, subject: str, function: Callable[[], Answer]) -> Answer:
         """Make a call that changes nothing, again when it failed for a reason that may pass."""
@@ -40,6 +63,9 @@ class Caller:
 
     def write(self, name: str, subject: str, function: Callable[[], Answer]) -> Answer:
         """Make a call that changes something: once, however it ends, but when the cloud did not listen."""
+        with self._lock:
+            self._changes += 1
+            self._changed.append(subject)
         return self._retry(name, subject, function, lambda error: isinstance(error, Throttled), THROTTLED_ATTEMPTS)
 
     def _retry(

@@ -49,6 +49,8 @@ TOKEN_SPARE: Final = timedelta(minutes=3)
 CALL_LIMIT_SECONDS: Final = 600.0
 """How long one look or call may take with all its attempts."""
 LONGEST_PAUSE_SECONDS: Final = 60.0
+MOMENT_SECONDS: Final = 2.0
+"""What was seen so lately is not looked at again before an operation begins."""
 GONE_LIMIT: Final = 1000
 
 logger = logging.getLogger(__name__)
@@ -66,6 +68,8 @@ class Pace:
     """How long what was seen of a cluster at rest is believed."""
     settle: float = 60.0
     """How long a cloud may take to show what it was told, and to list a new cluster."""
+    slowest: float = 2.0
+    """How many calls a second an account is asked at least, however often it says that it was too much."""
     patience: float = 3600.0
     """How long an operation goes on while every attempt fails for reasons that may pass."""
 
@@ -80,6 +84,8 @@ class Run(Generic[SeenT]):
     seen: SeenT | None = None
     looked: bool = False
     """It has looked itself; before that `seen` is what was known when it began."""
+    fresh: bool = False
+    """`seen` is so new that the work begins with it."""
     found: bool = False
     """The cluster has been seen, so that its absence means that it is gone."""
 
@@ -143,7 +149,7 @@ class ManagedProvider(Generic[SeenT]):
         try:
             declared = await self._surroundings.declared(wanted.ref)
             connection = self._connect(declared)
-            seen = await self._look(connection, wanted.ref)
+            seen = await self._see(declared, wanted.ref, self._moment)
             found = self._cloud.check(wanted, operation, seen)
             return found or await self._in_thread(connection.inspect, wanted, operation, seen)
         except AtollError as error:
@@ -184,6 +190,10 @@ class ManagedProvider(Generic[SeenT]):
         known = self._known.pop(wanted.ref.id, None)
         begun.seen = known.seen if known is not None else None
         begun.found = begun.seen is not None
+        # What is to go is looked at once more in any case.
+        begun.fresh = operation.type in {OperationType.CREATE, OperationType.CHANGE} and (
+            known is not None and time.monotonic() - known.time <= self._moment
+        )
         begun.task = asyncio.create_task(self._run(begun, wanted), name=f"{operation.type} {wanted.ref.id}")
         self._runs[wanted.ref.id] = begun
 
@@ -247,7 +257,8 @@ class ManagedProvider(Generic[SeenT]):
             move: Move | None = None
             try:
                 connection = self._connect(await self._surroundings.declared(wanted.ref))
-                seen = await self._look(connection, wanted.ref)
+                seen = run.seen if run.fresh else await self._look(connection, wanted.ref)
+                run.fresh = False
                 run.seen, run.looked, run.found = seen, True, run.found or seen is not None
                 move = self._decide(run, wanted, seen)
                 if isinstance(move, Done):
@@ -317,10 +328,14 @@ class ManagedProvider(Generic[SeenT]):
             return told
         return replace(told, message=self._cloud.success.get(told.type, ""))
 
-    async def _see(self, declared: Declared, ref: ClusterRef) -> SeenT | None:
-        """Return what is there, as of a moment ago."""
+    @property
+    def _moment(self) -> float:
+        return min(MOMENT_SECONDS, self._pace.work)
+
+    async def _see(self, declared: Declared, ref: ClusterRef, within: float | None = None) -> SeenT | None:
+        """Return what is there, as of `within` seconds ago; without them as of a cluster at rest."""
         known = self._known.get(ref.id)
-        if known is None or time.monotonic() - known.time > self._pace.rest:
+        if known is None or time.monotonic() - known.time > (self._pace.rest if within is None else within):
             seen = await self._look(self._connect(declared), ref)
             known = Known(seen=seen, time=time.monotonic())
             self._known[ref.id] = known
@@ -346,7 +361,7 @@ class ManagedProvider(Generic[SeenT]):
         """Return the open connection of the account; another login may be another account."""
         key = (self._cloud.identify(declared), _digest(declared))
         if key not in self._accounts:
-            budget = Budget()
+            budget = Budget(least=self._pace.slowest)
             caller = Caller(budget, self._translate, count=self._count)
             self._accounts[key] = Account(budget=budget, connection=self._cloud.connect(declared, caller))
         return self._accounts[key].connection
