@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 HOSTS = ("tests/e2e/ssh", "tests/e2e/hosts")
-OTHERS = ("tests/unit", "tests/plants", "tests/contract", "tests/e2e")
+OTHERS = ("tests/unit", "tests/plants", "tests/contract", "tests/cloudsim", "tests/e2e")
 NICE = 5
 NOTHING_COLLECTED = 5
 """Exit code of pytest that found no test: what somebody selects may stand in one lane alone."""

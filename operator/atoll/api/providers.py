@@ -209,6 +209,8 @@ class GkeSettings(Part):
     """Subnetwork of the nodes. Absent: default."""
     endpoint_access: EndpointAccess | None = None
     """Where the API server answers. Absent: inside the cloud network only."""
+    release_channel: Literal["None", "Rapid", "Regular", "Stable", "Extended"] | None = None
+    """None: no channel, where Google still allows that. In one, exclusions hold its upgrades off until support ends."""
     node_pools: Annotated[tuple[GkePool, ...], Field(max_length=32, json_schema_extra=list_map("name"))] = ()
     """Node pools."""
     credentials_secret_ref: NameReference | None = None

@@ -22,9 +22,12 @@ def inspect(
     target = parse_minor(operation.to_version)
     if operation.type is OperationType.REVERT:
         return tuple(_ask_insights(reader, seen, RETURN, target)) if seen is not None else ()
-    found: list[Finding] = []
     if seen is None or seen.version != target:
-        found += _ask_version(reader, target)
+        unavailable = tuple(_ask_version(reader, target))
+        if unavailable:
+            # Nothing fits a version that is not there.
+            return unavailable
+    found: list[Finding] = []
     found += _ask_addons(reader, wanted, target)
     if operation.type is OperationType.CHANGE and seen is not None and seen.version != target:
         _refresh(reader, seen.name, target, now)
