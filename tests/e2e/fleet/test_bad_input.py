@@ -188,15 +188,23 @@ def test_a_pool_without_its_login_key_is_told_and_three_control_planes_are_refus
     assert fleet.get("host", "rack--h1") == {}
 
 
-def test_a_provider_that_is_not_there_is_named(fleet: TestHome) -> None:
-    bad = cluster_set("cloud", member("a", "none"))
-    bad["spec"]["provider"] = {"gke": {"project": "shops", "location": "europe-west3"}}
+def test_a_cloud_whose_login_is_missing_is_told_and_a_set_of_it_can_be_taken_back(fleet: TestHome) -> None:
+    bad = cluster_set("cloud", member("a", "none"), version="v1.36")
+    place = {"project": "shops", "location": "europe-west3"}
+    bad["spec"]["provider"] = {"gke": {**place, "credentialsSecretRef": {"name": "nobody"}}}
     fleet.apply(bad)
 
-    message = stalled(fleet, "clusterset", "cloud", "ProviderNotAvailable")
-
-    assert "spec.provider.gke" in message
-    fleet.kubectl("delete", "clusterset", "cloud", "-n", "fleet", "--timeout=30s")
+    child = fleet.wait(
+        lambda: fleet.get("childcluster", "cloud--a"),
+        lambda body: "names Secret nobody, which is not there" in condition_of(body, "Ready").get("message", ""),
+        "the missing Secret to be told",
+    )
+    assert child["spec"]["cloud"] == {**place, "credentialsSecretRef": {"name": "nobody"}}
+    # Nobody can say what there is at Google: only a person may decide to leave it at that.
+    fleet.kubectl("delete", "clusterset", "cloud", "-n", "fleet", "--wait=false")
+    fleet.kubectl("annotate", "childcluster", "cloud--a", "-n", "fleet", "atoll.dev/abandon=true")
+    fleet.wait(lambda: fleet.get("clusterset", "cloud"), lambda body: body == {}, "the set to be gone")
+    assert fleet.get("childcluster", "cloud--a") == {}
 
 
 def test_nothing_of_all_this_touched_the_others(fleet: TestHome) -> None:
