@@ -18,6 +18,7 @@ from atoll.fleet.cluster import (
     ProviderInfo,
     RevertPoint,
 )
+from atoll.fleet.known import EKS
 from atoll.fleet.observed import ChildCluster, ChildView, OperationStatus
 from atoll.fleet.spec import DeletionPolicy, Meta
 from atoll.fleet.values import Version, freeze
@@ -144,6 +145,17 @@ def test_how_people_log_in_is_changed_at_the_same_version(
     assert told == ((CHANGE, "v1.35.8", "v1.35.8") if changes else None)
     held = plan(subject, saw(authentication=seen), authentication=wanted, may_begin=False)
     assert (held.operation, held.held) == (None, changes)
+
+
+def test_what_a_set_asks_for_now_is_no_drift_of_a_managed_cluster_before_a_rollout_has_told_it() -> None:
+    drifted = saw(drift=("maxSize of node group web is 3, and shall be 5",))
+    assert plan(child(), drifted, info=EKS, told=False).operation is None
+    mending = plan(child(), drifted, info=EKS, told=True).operation
+    assert mending is not None
+    assert (mending.type, mending.to_version) == (CHANGE, "v1.35.8")
+    assert plan(child(), drifted, told=False).operation is not None, (
+        "local planes compare with what they were made with"
+    )
 
 
 def test_a_cluster_that_atoll_only_watches_is_not_told_how_people_log_in() -> None:
