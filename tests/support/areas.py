@@ -28,6 +28,7 @@ FOLDERS = {
     "tests/unit/rollout": "rollouts",
     "tests/unit/measure": "rollouts",
     "tests/cloudsim": "clouds",
+    "tests/contract/test_cloud_faults.py": "clouds",
     "tests/e2e/clouds": "clouds",
 }
 WORTH_TELLING = 120.0
