@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.home import TestHome, open_home
 
+from .managed_kit import World, open_world
 from .owner_kit import Owner
 
 
@@ -28,3 +29,11 @@ def owner(home: TestHome, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield made
     finally:
         made.clean()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Three clouds that answer as the real ones, and a home whose operator asks them."""
+    with open_world(tmp_path_factory.mktemp("world")) as opened:
+        yield opened
+        assert {name: case.cloud.protests for name, case in opened.cases.items()} == {"eks": [], "gke": [], "aks": []}
