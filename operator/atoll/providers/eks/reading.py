@@ -30,6 +30,15 @@ class Reader:
         self._offers: dict[tuple[str, str], tuple[float, Offer]] = {}
         self._lock = threading.Lock()
 
+    @property
+    def changes(self) -> int:
+        """How many calls that change something have been begun in this account."""
+        return self._caller.changes
+
+    def has_changed(self, name: str, since: int) -> bool:
+        """Say whether such a call about a cluster has been begun after the first `since`."""
+        return self._caller.has_changed(name, since)
+
     def read(self, method: str, subject: str, **arguments: Any) -> Any:
         """Make one reading call; None where EKS knows nothing by that name."""
 

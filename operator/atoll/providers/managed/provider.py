@@ -131,6 +131,8 @@ class ManagedProvider(Generic[SeenT]):
         self._runs: dict[str, Run[SeenT]] = {}
         self._known: dict[str, Known[SeenT]] = {}
         self._tokens: dict[str, tuple[str, Token]] = {}
+        self._kubeconfigs: dict[str, tuple[object, str]] = {}
+        """What a kubeconfig was made of, and its text: writing YAML takes long."""
         self._gone: deque[str] = deque(maxlen=GONE_LIMIT)
         """Deletions that have ended."""
 
@@ -204,13 +206,16 @@ class ManagedProvider(Generic[SeenT]):
         if seen is None or not seen.server:
             raise Unreachable(f"{self._cloud.info.name} has no API server for {ref.name} yet")
         token = await self._get_token(declared, ref, seen)
-        return build_kubeconfig(
-            ref.name,
-            server=seen.server,
-            authority=seen.authority,
-            token=token.text,
-            login_command=self._cloud.login_command(declared, seen),
+        command = self._cloud.login_command(declared, seen)
+        made_of = (ref.name, seen.server, seen.authority, token.text, command)
+        known = self._kubeconfigs.get(ref.id)
+        if known is not None and known[0] == made_of:
+            return known[1]
+        text = build_kubeconfig(
+            ref.name, server=seen.server, authority=seen.authority, token=token.text, login_command=command
         )
+        self._kubeconfigs[ref.id] = (made_of, text)
+        return text
 
     async def forget(self, ref: ClusterRef) -> None:
         """Remember nothing of the cluster any more, and stop working on it."""
@@ -219,6 +224,7 @@ class ManagedProvider(Generic[SeenT]):
             run.task.cancel()
         self._known.pop(ref.id, None)
         self._tokens.pop(ref.id, None)
+        self._kubeconfigs.pop(ref.id, None)
 
     async def close(self) -> None:
         """Cut operations short; what the clouds are doing goes on."""
@@ -302,6 +308,7 @@ class ManagedProvider(Generic[SeenT]):
             self._runs.pop(ref.id, None)
             self._known.pop(ref.id, None)
             self._tokens.pop(ref.id, None)
+            self._kubeconfigs.pop(ref.id, None)
             return
         run.progress = build_success(run.operation.id, run.operation.type, move.total, move.message)
         run.seen = None
