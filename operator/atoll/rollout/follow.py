@@ -16,13 +16,13 @@ from atoll.fleet.spec import ClusterSet
 
 from .estimates import Estimates
 from .grading import forecast_rollout, forecast_rows, grade_rollout
-from .limits import Books
+from .limits import Books, find_remedy
 from .restrictions import find_restriction
 from .revert import plan_reverts
 from .revisions import is_return
 from .rows import Course, Verdict, judge_row, shorten
 from .signatures import propose_holds
-from .states import MOVING
+from .states import FINISHED, MOVING
 from .walk import Walk, walk_waves
 
 MESSAGES_LENGTH: Final = 600
@@ -45,6 +45,8 @@ def follow_rollout(
     verdicts = [judge_row(course, wave.name, name) for wave in rollout.waves for name in wave.clusters]
     _correct_books(books, course, verdicts)
     state = _choose_state(course, verdicts)
+    if state == "Running":
+        _explain_places(books, course, verdicts)
     reverts: tuple[RevertChild, ...] = ()
     if state == "Halted" and cluster_set.upgrade.on_failure == "Revert" and not _is_stopped(course):
         verdicts, reverts = plan_reverts(course, verdicts, books)
@@ -131,12 +133,27 @@ def _correct_books(books: Books, course: Course, verdicts: Sequence[Verdict]) ->
             continue
         if verdict.row.state in MOVING:
             moving.add(verdict.child.name)
+            books.failed.pop(verdict.child.name, None)
         elif is_return(verdict.child.revision, course.name):
             # It counts as failed until it is back; on its way it keeps its place.
             continue
         elif verdict.row.state == "Failed" and verdict.child.revision != verdict.child.done_revision:
             moving.discard(verdict.child.name)
-            books.failed.add(verdict.child.name)
+            books.failed[verdict.child.name] = find_remedy(course.fleet, verdict.child)
+
+
+def _explain_places(books: Books, course: Course, verdicts: Sequence[Verdict]) -> None:
+    """Say of those that this rollout tries again, but in a later wave, how it gets there.
+
+    Another rollout would change nothing: they wait for their wave, and the waves before it for their place.
+    """
+    for verdict in verdicts:
+        if verdict.child is not None and verdict.child.name in books.failed and verdict.row.state not in FINISHED:
+            name = verdict.child.name
+            books.failed[name] = (
+                f"{name} failed before and is tried again in wave {verdict.row.wave}, which comes later: let the "
+                "environment have one more (spec.maxUnavailableClusters) until then"
+            )
 
 
 def _find_refusal(cluster_set: ClusterSet, verdicts: Sequence[Verdict]) -> Problem | None:

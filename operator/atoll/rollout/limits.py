@@ -16,6 +16,7 @@ from atoll.fleet.snapshot import Fleet
 from atoll.fleet.spec import ClusterSet
 
 from .health import is_given_up
+from .stored import BLOCKING, UNFINISHED, rollout_number
 
 RESIDENCY: Final = "country"
 """Code of the placement rule that holds up changes of a cluster while it is broken there."""
@@ -35,8 +36,8 @@ class Books:
     """ChildClusters on the move, by set."""
     unavailable: set[str] = field(default_factory=set)
     """ChildClusters of all sets that are changing, or stopped in the middle of a change."""
-    failed: set[str] = field(default_factory=set)
-    """Those of them that were given up: they keep their environments' places until a person mends them."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """Those of them that were given up keep their environments' places until a person mends them: how."""
 
     def take(self, set_name: str, child: str) -> None:
         """Enter a child that is told to move."""
@@ -52,8 +53,9 @@ class Books:
             others = sorted(item for item in self.unavailable - {child} if name in self.hosted.get(item, ()))
             if len(others) >= limit:
                 told = ", ".join(others) or "none"
-                lost = [item for item in others if item in self.failed]
-                remedy = f". Mend {', '.join(lost)}, then `atoll abort` and `atoll retry`" if lost else ""
+                remedy = "".join(
+                    f". {words}" for words in sorted({self.failed[item] for item in others if item in self.failed})
+                )
                 return f"environment {name} allows {limit} unavailable clusters, and has {len(others)}: {told}{remedy}"
         return ""
 
@@ -77,7 +79,37 @@ def open_books(fleet: Fleet) -> Books:
             books.unavailable.add(child.name)
         if _is_moving(fleet, child):
             books.moving.setdefault(child.set_name, set()).add(child.name)
+        if child.revision != child.done_revision and _has_failed(fleet, child):
+            books.failed[child.name] = find_remedy(fleet, child)
     return books
+
+
+def find_remedy(fleet: Fleet, child: ChildCluster) -> str:
+    """Say what a person has to do for a child that was given up, so that it gives back its place."""
+    if child.operation is None or child.operation.type not in {OperationType.CHANGE, OperationType.REVERT}:
+        return f"Mend {child.name}; it is tried again by itself"
+    cluster_set = fleet.cluster_set(child.set_name)
+    if cluster_set is None:
+        return f"Mend {child.name}"
+    again = _describe_retry(fleet, cluster_set)
+    if cluster_set.member(child.member_name) is None:
+        # Only a rollout tells it to go on, and those of its set leave it out.
+        return f"Mend {child.name}, add member {child.member_name} to ClusterSet {child.set_name} again, then {again}"
+    return f"Mend {child.name}, then {again}"
+
+
+def _describe_retry(fleet: Fleet, cluster_set: ClusterSet) -> str:
+    """Say how a set gets another rollout to the same target, as its last one stands."""
+    name = cluster_set.meta.name
+    mine = [item for item in fleet.rollouts if item.set_name == name and not item.meta.deleting]
+    last = max(mine, key=lambda item: (rollout_number(item.meta.name, name), item.meta.name), default=None)
+    state = str(last.status.get("state", "")) if last is not None else ""
+    if last is not None and state in UNFINISHED:
+        return f"`atoll abort {name}` and `atoll retry {name}`"
+    if state in BLOCKING:
+        return f"`atoll retry {name}`"
+    retry = max(cluster_set.upgrade.retry, last.retry if last is not None else 0)
+    return f"raise spec.upgrade.retry of ClusterSet {name} to {retry + 1}"
 
 
 def list_noncompliant(fleet: Fleet) -> Mapping[str, str]:
@@ -128,6 +160,12 @@ def find_limit(
         if len(there) >= limit:
             return f"region {region or '(none)'} changes {limit} at a time (spec.upgrade.maxConcurrentPerRegion)"
     return books.find_environment_limit(child)
+
+
+def _has_failed(fleet: Fleet, child: ChildCluster) -> bool:
+    if child.operation is not None:
+        return child.operation.failed
+    return is_given_up(child, fleet.views.get(child.name))
 
 
 def _is_moving(fleet: Fleet, child: ChildCluster) -> bool:

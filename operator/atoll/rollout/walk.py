@@ -160,6 +160,9 @@ def _start(
     names = {course.cluster_set.child_name(verdict.row.cluster) for verdict in verdicts}
     in_motion = names & books.moving.get(course.rollout.set_name, set())
     midway = {v.child.name for v in verdicts if v.child is not None and v.midway and v.row.state not in FINISHED}
+    for name in {v.child.name for v in verdicts if v.child is not None and v.row.state not in FINISHED}:
+        # Its own row says what it waits for, and its place is free again when that is over.
+        books.failed.pop(name, None)
     advances: list[Advance] = []
     told: dict[str, Verdict] = {}
     ready = [verdict for verdict in verdicts if verdict.step is not None]

@@ -11,7 +11,8 @@ from atoll.fleet.spec import Environment, Freeze, Gate, Paused, Regime, RegimeUp
 from atoll.fleet.values import Share, freeze
 
 from .builders import cluster_set, member, meta, settled_child, v, wave
-from .monitor import Monitor, demand
+from .monitor import UNENDED, Monitor, demand
+from .reading import find_hosted
 from .simulator import Nature, Simulator, settled_fleet
 
 NAMES = ("dev", "a", "b", "c", "d")
@@ -21,6 +22,8 @@ TARGETS = ("v1.35.8", "v1.36.4", "v1.36.5", "v1.37.1", "v1.34.9", "v1.38.0")
 PEOPLE = ("anna", "bert", "cora", "dora", "emil")
 ASKER = "anna"
 """Who asks for changes, where anybody knows."""
+ROUNDS = 5
+"""How often people look in the end what waits for their word: a rollout that was under way may have a successor."""
 
 SLO = Gate(
     name="slo",
@@ -196,6 +199,7 @@ def change_windows(*windows):
 def mend_everything(world):
     """Do what people would do at last, so that nothing is in the way any more."""
     mend(world)
+    take_back(world)
     world.silent.clear()
     world.writes = None
     for nature in world.natures.values():
@@ -210,7 +214,7 @@ def mend_everything(world):
     retry(world)
     for rollout in world.fleet.rollouts:
         failed = {row["state"] for row in rollout.status.get("rows", ())} & {"Failed", "Reverted"}
-        stuck = failed or _has_lost_a_gate(world, rollout)
+        stuck = failed or _has_lost_a_gate(world, rollout) or _has_lost_its_places(world, rollout)
         if rollout.action == "Pause" or (stuck and rollout.status.get("state") in {"Running", "Paused"}):
             # One that still runs is not tried again before it is aborted.
             world.change_rollout(rollout.meta.name, action="Abort" if stuck else "Run")
@@ -223,6 +227,31 @@ def _has_lost_a_gate(world, rollout):
     return bool(frozen - declared)
 
 
+def take_back(world):
+    """Add the members again that left when their change had failed: nobody else finishes it, and they stay down."""
+    owner = world.fleet.cluster_set("s")
+    left = [child for child in world.fleet.children_of("s") if owner.member(child.member_name) is None]
+    names = [child.member_name for child in left if child.operation is not None and child.operation.failed]
+    back = tuple(build_member(name, world.fleet.regimes) for name in names)
+    world.change_set("s", members=(*owner.members, *back))
+
+
+def _has_lost_its_places(world, rollout):
+    """Say whether failed clusters that only another rollout can move have all places of an environment."""
+    frozen = {name for item in rollout.waves for name in item.clusters}
+    lost = {
+        child.name
+        for child in world.fleet.children_of(rollout.set_name)
+        if child.operation is not None and child.operation.failed and child.member_name not in frozen
+    }
+    return any(
+        item.max_unavailable_clusters is not None
+        and len({name for name in lost if item.meta.name in find_hosted(world.fleet, name)})
+        >= item.max_unavailable_clusters
+        for item in world.fleet.environments
+    )
+
+
 def approve_all(world):
     for rollout in world.fleet.rollouts:
         for item in rollout.waves:
@@ -231,13 +260,25 @@ def approve_all(world):
                     world.approve(item.name, gate, person, "sre", rollout=rollout.meta.name)
 
 
+def waits_for_approval(world):
+    """Say whether there is a rollout under way about whose gates not everybody was asked."""
+    said = {(item.rollout, item.wave, item.gate, item.username) for item in world.fleet.approvals}
+    return any(
+        (rollout.meta.name, item.name, gate, person) not in said
+        for rollout in world.fleet.rollouts
+        if rollout.status.get("state", "") in UNENDED
+        for item in rollout.waves
+        for gate in item.gates
+        for person in PEOPLE
+    )
+
+
 EVENTS = st.one_of(
     st.sampled_from(TARGETS).map(ask_for),
     st.sampled_from(["v1.35.8", "v1.36.4", "v1.37.1"]).map(lambda version: ask_for(version, "t")),
     st.sampled_from(["Run", "Pause", "Abort"]).map(act),
-    st.sampled_from(NAMES).flatmap(
-        lambda name: st.sampled_from([flap(name), spoil(name), block(name), set_own(name), leave(name)])
-    ),
+    # Mapped one by one, so that what is found is printed with the names that replay it.
+    st.sampled_from([flap, spoil, block, set_own, leave]).flatmap(lambda kind: st.sampled_from(NAMES).map(kind)),
     st.sampled_from([retry, pause, pause_a_while, unpause, mend, join, freeze_prod]),
     st.one_of(st.just(crash), st.integers(0, 3).map(cut)),
     st.sampled_from([True, True, False, None]).map(measure),
@@ -300,11 +341,15 @@ WORLDS = st.fixed_dictionaries(
 SCRIPTS = st.lists(st.tuples(st.integers(0, 6), EVENTS), max_size=14)
 
 
+def build_member(name, regimes):
+    """Return one member of the first set as it is in the beginning."""
+    if name == "dev":
+        return member(name, "dev", region="eu", regimes=tuple(item.meta.name for item in regimes))
+    return member(name, region="eu" if name < "c" else "us")
+
+
 def build_world(upgrade, natures, seed, limit, *, regimes=(), asker="", two=False, can_revert=True):
-    members = (
-        member("dev", "dev", region="eu", regimes=tuple(item.meta.name for item in regimes)),
-        *(member(name, region="eu" if name < "c" else "us") for name in "abcd"),
-    )
+    members = tuple(build_member(name, regimes) for name in NAMES)
     placed = [f"s--{name}" for name in "abd"] + [f"t--{name}" for name in OTHERS[:1]]
     tenant = Tenant(
         meta=meta("shop"),
@@ -366,5 +411,8 @@ def run_story(world, script):
     world.run(moments, ticks=tick + 120, rest=False)
     mend_everything(world)
     # It takes a decision to begin the rollouts, and people to approve what they ask for.
-    world.run({3: approve_all}, ticks=900)
+    for _ in range(ROUNDS):
+        world.run({3: approve_all}, ticks=900)
+        if not waits_for_approval(world):
+            break
     world.watcher.check_end(world.seen())

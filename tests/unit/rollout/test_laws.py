@@ -5,20 +5,26 @@ The slice that runs here is a small part of what `python -m tests.faults.rollout
 
 from datetime import timedelta
 
+import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from atoll.fleet.spec import Upgrade
+from atoll.fleet.spec import Regime, RegimeUpgrade, Upgrade
+from atoll.fleet.values import Share
 
-from .builders import START, v
+from .builders import START, meta, v, wave
 from .happenings import (
     NAMES,
+    OFTEN,
     SCRIPTS,
     UPGRADES,
     WORLDS,
     approve_all,
     ask_for,
     build_world,
+    change_gates,
+    join,
+    leave,
     measure,
     mend,
     retry,
@@ -65,6 +71,34 @@ def test_a_halted_rollout_arrives_after_mending_and_a_retry(upgrade, bad, versio
     world.run({3: approve_all}, ticks=900)
     assert all(str(child.version) == "v1.37.1" == str(world.served[child.name]) for child in world.fleet.children)
     assert world.fleet.rollouts[-1].status["state"] == "Done"
+
+
+def test_people_approve_the_rollout_that_takes_a_late_joiner_along_as_they_did_the_one_before():
+    """It begins when that one is done, so nobody could have approved both together."""
+    pci = Regime(meta=meta("pci"), upgrade=RegimeUpgrade(approvals=1, windows=(OFTEN,)))
+    world = build_world(Upgrade(max_concurrent=Share(1)), [Nature(seconds=5)] * 5, 0, None, regimes=(pci,))
+    run_story(world, [(0, ask_for("v1.36.5")), (1, join)])
+    assert [(item.meta.name, item.status["state"]) for item in world.fleet.rollouts] == [
+        ("s-1", "Done"),
+        ("s-2", "Done"),
+    ]
+
+
+def test_people_approve_every_wave_of_the_rollout_that_takes_a_late_joiner_along():
+    waves = (wave("canary", "dev", soak_seconds=20), wave("prod", "prod", max_concurrent=Share(50, True)))
+    upgrade = Upgrade(waves=waves, max_concurrent=Share(1))
+    world = build_world(upgrade, [Nature(seconds=5)] * 5, 0, None)
+    run_story(world, [(0, ask_for("v1.36.5")), (0, change_gates(("slo", "sign-off"))), (1, join)])
+    assert {str(child.version) for child in world.fleet.children} == {"v1.36.5"}
+
+
+@pytest.mark.parametrize(("bad", "ticks"), [("a", 3), ("b", 5), ("d", 9)])
+def test_people_add_a_member_again_that_left_broken_and_has_the_last_place_of_an_environment(bad, ticks):
+    natures = [Nature(seconds=5, fails_to={"v1.36.4"} if name == bad else set()) for name in NAMES]
+    world = build_world(Upgrade(max_concurrent=Share(1)), natures, 0, 1)
+    run_story(world, [(ticks, leave(bad))])
+    assert {item.name for item in world.fleet.cluster_sets[0].members} == set(NAMES)
+    assert {str(child.version) for child in world.fleet.children} == {"v1.36.5"}
 
 
 def test_a_settled_fleet_decides_nothing():
