@@ -303,7 +303,7 @@ async def test_what_somebody_else_changes_meanwhile_is_never_overwritten(land: L
     cloud = land.cloud
     async with land.provider() as provider:
         await run(provider, land.wanted(), create())
-        connection = land.azure.connect(await land.declared(REF), Caller(Budget(), translate))
+        connection = land.azure.connect(await land.declared(REF), Caller(Budget(least=1.0), translate))
         move: Move = Wait(step="")
         while not isinstance(move, Call):
             move = AksCloud().plan(land.wanted("v1.36"), change(), connection.look(REF), datetime.now(UTC))

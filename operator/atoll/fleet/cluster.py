@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from atoll.errors import AtollError, BadInput
+
 
 class OperationType(StrEnum):
     """What a provider can be asked to do with a cluster."""
@@ -175,3 +177,9 @@ class Finding:
     message: str
     """What is wrong, in which field, and the remedy."""
     field: str = ""
+
+    @classmethod
+    def of(cls, error: AtollError) -> Finding:
+        """Return what an error says, with the field that it names."""
+        field = error.field if isinstance(error, BadInput) else ""
+        return cls(reason=error.reason, message=str(error), field=field)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -29,26 +30,8 @@ EKS: Final = ProviderInfo(
     short_logins=True,
     usual_seconds=1500.0,
 )
-GKE: Final = ProviderInfo(
-    name="gke",
-    has_nodes=True,
-    can_revert=False,
-    sets_authentication=False,
-    compares_settings=True,
-    short_logins=True,
-    point_of_no_return="upgrade the control plane",
-    usual_seconds=1500.0,
-)
-AKS: Final = ProviderInfo(
-    name="aks",
-    has_nodes=True,
-    can_revert=False,
-    sets_authentication=False,
-    compares_settings=True,
-    short_logins=True,
-    point_of_no_return="upgrade the control plane",
-    usual_seconds=1500.0,
-)
+GKE: Final = replace(EKS, name="gke", can_revert=False, point_of_no_return="upgrade the control plane")
+AKS: Final = replace(GKE, name="aks")
 _ALL: Final = (LOCAL, KUBEADM, EXISTING, EKS, GKE, AKS)
 KNOWN: Final[Mapping[str, ProviderInfo]] = MappingProxyType({info.name: info for info in _ALL})
 """By kind of block."""

@@ -13,7 +13,7 @@ from atoll.providers.managed.calling import Caller
 
 
 def test_after_a_rest_a_burst_goes_at_once_and_the_rest_at_the_rate() -> None:
-    budget = Budget(rate=100.0)
+    budget = Budget(rate=100.0, least=1.0)
     began = time.monotonic()
     for _ in range(BURST):
         budget.take()
@@ -40,14 +40,14 @@ def test_a_refusal_halves_the_rate_once_and_holds_everybody_up() -> None:
 
 
 def test_answers_let_it_grow_again() -> None:
-    budget = Budget(rate=10.0)
+    budget = Budget(rate=10.0, least=1.0)
     for _ in range(20):
         budget.praise()
     assert budget.rate == 20.0
 
 
 def test_who_waits_is_let_go_when_it_closes() -> None:
-    budget = Budget(rate=100.0)
+    budget = Budget(rate=100.0, least=1.0)
     budget.slow_down(60)
     ended: list[Exception] = []
 
@@ -85,7 +85,9 @@ def translate(error: Exception, call: str, subject: str) -> Refused:
 
 def test_a_read_is_repeated_and_a_write_only_when_nobody_listened() -> None:
     counted: list[tuple[str, str]] = []
-    caller = Caller(Budget(rate=1000.0), translate, count=lambda call, result: counted.append((call, result)))
+    caller = Caller(
+        Budget(rate=1000.0, least=1.0), translate, count=lambda call, result: counted.append((call, result))
+    )
     reading = Answers(Unreachable("503"), Throttled("later", delay=0.01), "there")
     assert caller.read("describe", "c1", reading) == "there"
     writing = Answers(Throttled("later", delay=0.01), Unreachable("cut"), "made")
@@ -102,7 +104,7 @@ def test_a_read_is_repeated_and_a_write_only_when_nobody_listened() -> None:
 
 
 def test_errors_of_the_sdk_are_told_in_our_words_and_carry_nothing_with_them() -> None:
-    caller = Caller(Budget(), translate)
+    caller = Caller(Budget(least=1.0), translate)
     with pytest.raises(Refused, match="create of c1 was refused: no") as caught:
         caller.write("create", "c1", Answers(ValueError("no")))
     assert caught.value.__cause__ is None

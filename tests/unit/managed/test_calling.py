@@ -18,7 +18,7 @@ def write(caller: Caller, subject: str) -> None:
 
 
 def test_it_is_known_what_has_been_changed_since() -> None:
-    caller = Caller(Budget(rate=1e9), translate)
+    caller = Caller(Budget(rate=1e9, least=1.0), translate)
     write(caller, "atoll-a")
     since = caller.changes
     assert not caller.has_changed("atoll-a", since)
@@ -33,7 +33,7 @@ def test_it_is_known_what_has_been_changed_since() -> None:
 
 
 def test_a_change_that_failed_counts_and_too_many_are_told_as_a_change() -> None:
-    caller = Caller(Budget(rate=1e9), translate)
+    caller = Caller(Budget(rate=1e9, least=1.0), translate)
 
     def fail() -> None:
         raise OSError

@@ -45,7 +45,7 @@ def _check_tags(wanted: WantedCluster) -> tuple[Finding, ...]:
     try:
         build_tags(wanted.labels)
     except BadInput as error:
-        return (Finding(reason=error.reason, message=str(error), field=error.field),)
+        return (Finding.of(error),)
     return ()
 
 

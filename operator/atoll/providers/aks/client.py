@@ -7,22 +7,17 @@ and no resource provider is registered in somebody's subscription on the way.
 from __future__ import annotations
 
 import contextlib
-import shutil
-import tempfile
-import weakref
-from pathlib import Path
 from typing import Any, Final
 
 from atoll.errors import BadInput
-from atoll.providers.managed.surroundings import Declared
+from atoll.providers.managed.authority import keep_authority
+from atoll.providers.managed.calling import THREADS
+from atoll.providers.managed.surroundings import AUTHORITY, Declared
 
 from .login import build_credential, check_credentials
 
 CONNECT_SECONDS: Final = 10
 READ_SECONDS: Final = 60
-CONNECTIONS: Final = 32
-AUTHORITY_KEY: Final = "endpoint_ca"
-"""Key of the Secret with the PEM to trust, where Azure is not the one that everybody trusts."""
 
 
 class Client:
@@ -40,10 +35,12 @@ class Client:
         except ImportError as error:
             message = "this operator has no SDK for Azure: install atoll[aks]"
             raise BadInput(message, field="spec.provider.aks") from error
+        # The SDK reads it anew for each connection, so it stays as long as this does.
+        self._authority = keep_authority(declared.credentials.get(AUTHORITY, ""))
         options: dict[str, Any] = {
             "connection_timeout": CONNECT_SECONDS,
             "read_timeout": READ_SECONDS,
-            "connection_verify": self._keep_authority(declared.credentials.get(AUTHORITY_KEY, "")),
+            "connection_verify": True if self._authority is None else self._authority.name,
         }
         logins = {**options, "retry_total": 0}
         if declared.endpoint:
@@ -52,7 +49,7 @@ class Client:
         self.credential = build_credential(declared.credentials, logins)
         session = requests.Session()
         # By default ten connections are kept: every further thread would greet Azure anew at each call.
-        session.mount("https://", requests.adapters.HTTPAdapter(pool_maxsize=CONNECTIONS))
+        session.mount("https://", requests.adapters.HTTPAdapter(pool_maxsize=THREADS))
         self.azure = containerservice.ContainerServiceClient(
             self.credential,
             subscription,
@@ -67,25 +64,11 @@ class Client:
             ],
             transport=RequestsTransport(session=session, **options),
         )
-        weakref.finalize(self, _close, self.azure, self.credential)
 
     def close(self) -> None:
         """Give connections back; calls that are under way fail."""
-        _close(self.azure, self.credential)
-
-    def _keep_authority(self, pem: str) -> bool | str:
-        """Return what the SDK takes as `verify`: a file, so it is written, and removed with this object."""
-        if not pem:
-            return True
-        folder = Path(tempfile.mkdtemp(prefix="atoll-aks-"))
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        path = folder / "authority.pem"
-        path.write_text(pem)
-        return str(path)
-
-
-def _close(*clients: Any) -> None:
-    """Give connections back: nobody tells an account that it is used no more."""
-    for client in clients:
-        with contextlib.suppress(Exception):
-            client.close()
+        for client in (self.azure, self.credential):
+            with contextlib.suppress(Exception):
+                client.close()
+        if self._authority is not None:
+            self._authority.close()

@@ -9,7 +9,6 @@ import re
 from typing import Any, Final
 
 from atoll.errors import (
-    DEFAULT_DELAY_SECONDS,
     AtollError,
     Conflict,
     PermissionDenied,
@@ -18,6 +17,7 @@ from atoll.errors import (
     Throttled,
     Unreachable,
 )
+from atoll.providers.managed.calling import read_delay
 
 from .permissions import PERMISSIONS
 
@@ -121,8 +121,4 @@ def _read_words(error: Any, code: str) -> str:
 def _read_delay(error: Any) -> float:
     """Return the seconds of Retry-After, or ours where there are none."""
     headers = getattr(getattr(error, "response", None), "headers", None) or {}
-    try:
-        delay = float(str(headers.get("Retry-After")))
-    except ValueError:
-        return DEFAULT_DELAY_SECONDS
-    return max(0.0, delay)
+    return read_delay(headers.get("Retry-After"))

@@ -8,10 +8,9 @@ made anew by the next operation.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
 
 from atoll.ports import Operation, OperationType, WantedCluster
-from atoll.providers.managed.marks import OPERATION, STATE, is_finished
+from atoll.providers.managed.marks import OPERATION, is_finished, is_unfinished
 from atoll.providers.managed.moves import Done, Fail, Move
 
 from .bodies import build_cluster, change_cluster, find_cluster_drift
@@ -31,9 +30,6 @@ from .work import (
     match,
     tell_failure,
 )
-
-CREATE_BEGUN: Final = f"{OperationType.CREATE.lower()}-begun"
-"""Mark of a cluster whose creation has not come to its end."""
 
 
 def plan(wanted: WantedCluster, operation: Operation, seen: SeenCluster | None, _now: datetime) -> Move:
@@ -88,7 +84,7 @@ def _plan_delete(work: Work, seen: SeenCluster | None) -> Move:
 def _is_stillborn(work: Work, seen: SeenCluster) -> bool:
     """Say whether an earlier operation tried to make it, and it never came to be."""
     failed = seen.state in GIVEN_UP or seen.state == DELETING
-    return failed and seen.tags.get(STATE) == CREATE_BEGUN and seen.tags.get(OPERATION) != work.operation.id
+    return failed and is_unfinished(seen.tags, OperationType.CREATE) and seen.tags.get(OPERATION) != work.operation.id
 
 
 def _plan_removal(work: Work, seen: SeenCluster) -> Move:

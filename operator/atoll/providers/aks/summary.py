@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from atoll.errors import BadInput
-from atoll.ports import ObservedCluster, Presence
-from atoll.providers.managed.marks import STATE
+from atoll.ports import ObservedCluster, OperationType, Presence
+from atoll.providers.managed.marks import is_unfinished
 from atoll.providers.managed.surroundings import Declared
 
 from .bodies import find_cluster_drift, find_pool_drift
-from .plan import CREATE_BEGUN
 from .seen import CREATING, DELETING, GIVEN_UP, NONE_SAID, SeenCluster, parse_number
 from .settings import Settings, parse_settings
 from .tags import build_tags, find_tag_drift
@@ -53,7 +52,7 @@ def _list_drift(settings: Settings, tags: Mapping[str, str], seen: SeenCluster) 
 
 
 def _choose_presence(seen: SeenCluster) -> Presence:
-    stillborn = seen.state in GIVEN_UP and seen.tags.get(STATE) == CREATE_BEGUN
+    stillborn = seen.state in GIVEN_UP and is_unfinished(seen.tags, OperationType.CREATE)
     return Presence.PARTIAL if stillborn or seen.state in {CREATING, DELETING} else Presence.PRESENT
 
 

@@ -27,7 +27,7 @@ def check(wanted: WantedCluster, operation: Operation, seen: SeenCluster | None)
         target = parse_minor(operation.to_version)
         build_tags(wanted.ref, wanted.labels)
     except BadInput as error:
-        return (Finding(reason=error.reason, message=str(error), field=error.field),)
+        return (Finding.of(error),)
     if operation.type is OperationType.REVERT:
         return _check_return(wanted, operation, seen)
     found = [*_check_service_cidr(wanted.service_cidr)]

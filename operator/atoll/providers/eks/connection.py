@@ -72,7 +72,7 @@ class EksConnection:
         """Give the account's connections back."""
         with self._lock:
             if self._clients is not None:
-                self._clients.eks.close()
+                self._clients.close()
 
     def _open(self) -> Clients:
         """Return the clients; the first who asks sets boto3 up, which takes a moment."""

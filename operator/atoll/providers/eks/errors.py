@@ -20,6 +20,7 @@ from atoll.errors import (
     Throttled,
     Unreachable,
 )
+from atoll.providers.managed.calling import read_delay
 
 from .settings import FIELD
 
@@ -134,11 +135,7 @@ def _describe_denial(words: str, call: str, subject: str) -> str:
 
 
 def _read_delay(about: Mapping[str, Any]) -> float:
-    text = str(about.get("HTTPHeaders", {}).get("retry-after", ""))
-    try:
-        return max(0.0, float(text))
-    except ValueError:
-        return THROTTLED_SECONDS
+    return read_delay(about.get("HTTPHeaders", {}).get("retry-after"), otherwise=THROTTLED_SECONDS)
 
 
 def _shorten(words: str) -> str:

@@ -12,8 +12,8 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from atoll.ports import ClusterRef
-from atoll.providers.managed.marks import build_name
+from atoll.ports import ClusterRef, OperationType
+from atoll.providers.managed.marks import build_name, is_unfinished
 
 from .reading import Reader
 from .seen import (
@@ -27,7 +27,7 @@ from .seen import (
     parse_group,
     parse_update,
 )
-from .task import is_at_work, is_unfinished_create
+from .task import is_unfinished_create
 from .versions import step
 
 WHOLE_SECONDS: Final = 60.0
@@ -109,10 +109,11 @@ class Looker:
         seen = parse_cluster(answer["cluster"])
         if seen.status in {"CREATING", "PENDING", "DELETING"}:
             return seen
-        working = is_at_work(seen.tags, "change", "revert", "repair")
+        working = is_unfinished(seen.tags, OperationType.CHANGE, OperationType.REVERT, OperationType.REPAIR)
         groups = self._look_at_groups(seen, working=working)
         addons = self._look_at_addons(name)
-        minors = [seen.version, *([step(seen.version, -1)] if is_at_work(seen.tags, "revert") else [])]
+        returning = is_unfinished(seen.tags, OperationType.REVERT)
+        minors = [seen.version, *([step(seen.version, -1)] if returning else [])]
         offers: dict[tuple[str, str], Offer] = {
             (addon.name, minor): self._reader.offer(addon.name, minor) for addon in addons for minor in minors
         }

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
+
+from atoll.providers.managed.kubeconfig import decode_authority
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +129,7 @@ def parse_cluster(body: Mapping[str, Any]) -> SeenCluster:
         status=body.get("status", ""),
         version=body.get("version", ""),
         server=body.get("endpoint", ""),
-        authority=_decode(body.get("certificateAuthority", {}).get("data", "")),
+        authority=decode_authority(body.get("certificateAuthority", {}).get("data", "")),
         role=body.get("roleArn", ""),
         subnets=tuple(vpc.get("subnetIds", ())),
         public=bool(vpc.get("endpointPublicAccess", True)),
@@ -228,11 +228,3 @@ def _words(code: str, message: str, resources: Any) -> str:
 
 def _moment(value: Any) -> datetime:
     return value.astimezone(UTC) if isinstance(value, datetime) else datetime.fromtimestamp(0, UTC)
-
-
-def _decode(data: str) -> str:
-    try:
-        return base64.b64decode(data).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        # Nobody trusts what cannot be read: the cluster counts as one without an authority.
-        return ""

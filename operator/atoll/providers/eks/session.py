@@ -6,19 +6,19 @@ call once.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from atoll.errors import BadInput
+from atoll.providers.managed.authority import keep_authority
+from atoll.providers.managed.calling import THREADS
+from atoll.providers.managed.surroundings import AUTHORITY
 
-from .settings import AUTHORITY_KEY, ID_KEY, ROLE_KEY, SECRET_KEY, SESSION_KEY
+from .settings import ID_KEY, ROLE_KEY, SECRET_KEY, SESSION_KEY
 
 CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final = 30.0
-CONNECTIONS: Final = 32
-"""As many as the provider has threads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +33,12 @@ class Clients:
     authority: Any
     """A file with the authority to trust, as long as it is needed; None: the usual ones."""
 
+    def close(self) -> None:
+        """Give connections back, and the file."""
+        self.eks.close()
+        if self.authority is not None:
+            self.authority.close()
+
 
 def open_clients(region: str, credentials: Mapping[str, str], endpoint: str) -> Clients:
     """Set up boto3; makes no call. BadInput where it is not installed, or the region is none."""
@@ -42,14 +48,14 @@ def open_clients(region: str, credentials: Mapping[str, str], endpoint: str) -> 
         from botocore.session import Session
     except ImportError:
         raise BadInput("EKS needs the library boto3, which is not installed: install atoll[eks]") from None
-    authority = _write_authority(credentials.get(AUTHORITY_KEY, ""))
+    authority = keep_authority(credentials.get(AUTHORITY, ""))
     options: dict[str, Any] = {
         "region_name": region,
         "config": Config(
             connect_timeout=CONNECT_SECONDS,
             read_timeout=READ_SECONDS,
             retries={"mode": "standard", "total_max_attempts": 1},
-            max_pool_connections=CONNECTIONS,
+            max_pool_connections=THREADS,
             user_agent_extra="atoll",
         ),
     }
@@ -103,13 +109,3 @@ def _assume(base: Any, role: str, options: Mapping[str, Any]) -> Any:
     session = Session()
     session.register_component("credential_provider", CredentialResolver(providers=[Provider()]))
     return session
-
-
-def _write_authority(pem: str) -> Any:
-    """Keep an authority in a file, because boto3 reads it from there alone; it is no secret."""
-    if not pem:
-        return None
-    kept = tempfile.NamedTemporaryFile("w", prefix="atoll-eks-", suffix=".pem")  # noqa: SIM115 - lives as long as the clients
-    kept.write(pem)
-    kept.flush()
-    return kept

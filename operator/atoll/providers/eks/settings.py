@@ -13,7 +13,6 @@ ID_KEY: Final = "aws_access_key_id"
 SECRET_KEY: Final = "aws_secret_access_key"  # noqa: S105 - a name, not a secret
 SESSION_KEY: Final = "aws_session_token"
 ROLE_KEY: Final = "role_arn"
-AUTHORITY_KEY: Final = "endpoint_ca"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

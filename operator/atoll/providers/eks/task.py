@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import Any
 
 from atoll.ports import ClusterRef, Operation, OperationType, WantedCluster
-from atoll.providers.managed.marks import OPERATION, STATE, build_marks
+from atoll.providers.managed.marks import OPERATION, build_marks, is_unfinished
 from atoll.providers.managed.moves import Call
 
 from .seen import SeenCluster
@@ -90,10 +90,4 @@ def with_token(operation: Operation, name: str, step: str, arguments: Mapping[st
 
 def is_unfinished_create(tags: Mapping[str, str]) -> bool:
     """Say whether a cluster's marks tell of a create that has not come to its end."""
-    return tags.get(STATE, "").startswith("create-begun")
-
-
-def is_at_work(tags: Mapping[str, str], *kinds: str) -> bool:
-    """Say whether the marks tell of an unfinished operation of one of these types (`change`, `revert`, …)."""
-    word, _, rest = tags.get(STATE, "").partition("-")
-    return rest == "begun" and word in kinds
+    return is_unfinished(tags, OperationType.CREATE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from atoll.errors import BadInput
 from atoll.fleet.values import Version
 from atoll.ports import Finding, Operation, OperationType, WantedCluster
 from atoll.providers.managed.marks import build_name
@@ -19,7 +18,7 @@ LONGEST_NAME = 40
 def check_operation(wanted: WantedCluster, operation: Operation, seen: SeenCluster | None) -> tuple[Finding, ...]:
     """Find all that is in the way."""
     faults = (*find_faults(wanted.settings), *find_label_faults(wanted.labels))
-    found = [_tell(fault) for fault in faults]
+    found = [Finding.of(fault) for fault in faults]
     name = build_name(wanted.ref)
     if len(name) > LONGEST_NAME:
         message = f"{name} is longer than the {LONGEST_NAME} characters that GKE allows for a cluster's name"
@@ -54,10 +53,6 @@ def check_fixed(wanted: WantedCluster, settings: Settings, seen: SeenCluster) ->
         for reason, field, here, there in pairs
         if here and there and here != there
     ]
-
-
-def _tell(fault: BadInput) -> Finding:
-    return Finding(reason=fault.reason, message=str(fault), field=fault.field)
 
 
 def _last(name: str) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from atoll.errors import (
-    DEFAULT_DELAY_SECONDS,
     AtollError,
     Conflict,
     PermissionDenied,
@@ -16,6 +15,7 @@ from atoll.errors import (
     Throttled,
     Unreachable,
 )
+from atoll.providers.managed.calling import read_delay
 
 from .permissions import NEEDS
 
@@ -58,7 +58,7 @@ def _translate_answer(error: Any, call: str, subject: str) -> AtollError:
     if code in {403, 429} and _QUOTA.search(words):
         return QuotaExceeded(f"{about} Ask for more quota, or declare less")
     if code == 429 or reason in _RATE_REASONS:
-        return Throttled(about, delay=read_delay(error))
+        return Throttled(about, delay=_find_delay(error))
     if code == 409 or code == 412 or reason in _BUSY_REASONS or _BUSY.search(words):
         return Conflict(about)
     if code in _TIMES or code < 400:
@@ -80,20 +80,11 @@ def read_words(error: Any) -> str:
     return told if told.endswith((".", "!", "?")) else f"{told}."
 
 
-def read_delay(error: Any) -> float:
-    """Return the seconds that the cloud asks to wait."""
+def _find_delay(error: Any) -> float:
     headers: Mapping[str, str] = getattr(error.response, "headers", None) or {}
     details: Sequence[Mapping[str, Any]] = error.details or ()
-    said = [
-        headers.get("Retry-After"),
-        *(detail.get("retryDelay") for detail in details),
-    ]
-    for text in said:
-        try:
-            return max(0.0, float(str(text).removesuffix("s")))
-        except ValueError:
-            continue
-    return DEFAULT_DELAY_SECONDS
+    said = (headers.get("Retry-After"), *(detail.get("retryDelay") for detail in details))
+    return read_delay(*(str(text).removesuffix("s") for text in said))
 
 
 def _read_grant_error(error: Exception) -> str:

@@ -16,18 +16,17 @@ from datetime import UTC
 from typing import Any, Final
 
 from atoll.errors import BadInput
+from atoll.providers.managed.calling import THREADS
 from atoll.providers.managed.cloud import Token
-from atoll.providers.managed.surroundings import Declared
+from atoll.providers.managed.surroundings import AUTHORITY, Declared
 
 from .settings import BLOCK
 
 KEY: Final = "service_account.json"
-AUTHORITY: Final = "endpoint_ca"
 FIELD: Final = f"{BLOCK}.credentialsSecretRef"
 _HEAD: Final = "https://www.googleapis.com/auth/"
 SCOPES: Final = (f"{_HEAD}cloud-platform", f"{_HEAD}userinfo.email")
 """The second tells API servers who we are by name."""
-CONNECTIONS: Final = 32
 TOKEN_SECONDS: Final = 30.0
 
 
@@ -115,9 +114,9 @@ class Login:
     def _mount(self, session: Any) -> None:
         from requests.adapters import HTTPAdapter
 
-        session.mount("http://", HTTPAdapter(pool_maxsize=CONNECTIONS))
+        session.mount("http://", HTTPAdapter(pool_maxsize=THREADS))
         session.mount(
-            "https://", _build_adapter(self._authority) if self._authority else HTTPAdapter(pool_maxsize=CONNECTIONS)
+            "https://", _build_adapter(self._authority) if self._authority else HTTPAdapter(pool_maxsize=THREADS)
         )
 
 
@@ -186,4 +185,4 @@ def _build_adapter(authority: str) -> Any:
         def cert_verify(self, connection: Any, url: str, verify: Any, cert: Any) -> None:
             """Leave what to trust to the context: the SDK's own list of authorities is not asked."""
 
-    return TrustingAdapter(pool_maxsize=CONNECTIONS)
+    return TrustingAdapter(pool_maxsize=THREADS)

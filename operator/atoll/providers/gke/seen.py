@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from atoll.fleet.values import Version
+from atoll.providers.managed.kubeconfig import decode_authority
 
 BUSY: Final = frozenset({"PROVISIONING", "RECONCILING", "STOPPING"})
 """States in which GKE is at work on a cluster or pool, and lets nobody else."""
@@ -105,7 +104,7 @@ def parse_cluster(said: Mapping[str, Any]) -> SeenCluster:
         tags=dict(said.get("resourceLabels") or {}),
         fingerprint=said.get("labelFingerprint") or "",
         server=f"https://{endpoint}" if endpoint else "",
-        authority=_decode((said.get("masterAuth") or {}).get("clusterCaCertificate") or ""),
+        authority=decode_authority((said.get("masterAuth") or {}).get("clusterCaCertificate") or ""),
         network=said.get("network") or "",
         subnetwork=said.get("subnetwork") or "",
         pod_cidr=allocation.get("clusterIpv4CidrBlock") or said.get("clusterIpv4Cidr") or "",
@@ -150,10 +149,3 @@ def _read_message(said: Mapping[str, Any]) -> str:
     conditions: Sequence[Mapping[str, Any]] = said.get("conditions") or ()
     told = [condition["message"] for condition in conditions if condition.get("message")]
     return "; ".join(told) or said.get("statusMessage") or ""
-
-
-def _decode(text: str) -> str:
-    try:
-        return base64.b64decode(text).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        return ""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from atoll.ports import ObservedCluster, OperationType, Presence
-from atoll.providers.managed.marks import ID, read_marks
+from atoll.providers.managed.marks import ID, is_unfinished
 from atoll.providers.managed.surroundings import Declared
 
 from .labels import find_label_faults
@@ -22,8 +22,7 @@ def summarise_cluster(declared: Declared, seen: SeenCluster, now: datetime) -> O
     if seen.status == "STOPPING":
         # Somebody else removes it. It is not absent yet, and nothing may be made in its place.
         return ObservedCluster(presence=Presence.UNKNOWN, message=f"GKE is removing cluster {seen.name}")
-    marks = read_marks(seen.tags)
-    making = marks is not None and marks.is_open and marks.type is OperationType.CREATE
+    making = is_unfinished(seen.tags, OperationType.CREATE)
     if seen.status == "PROVISIONING" or (seen.status == "ERROR" and making):
         return ObservedCluster(presence=Presence.PARTIAL, version=f"v{seen.version}", endpoint=seen.server)
     return ObservedCluster(

@@ -87,7 +87,7 @@ async def check_config_maps(surroundings: Surroundings, fleet: str, settings: Se
             message = f"ConfigMap {settings.manifests} is empty: put the manifests of a pod network there"
             return (Finding(reason=BadInput.reason, message=message, field=f"{FIELD}.podNetwork.manifestsRef"),)
     except BadInput as error:
-        return (describe_bad_input(error),)
+        return (Finding.of(error),)
     return ()
 
 
@@ -143,11 +143,6 @@ async def _check_cluster(host: Host, target: str) -> list[Finding]:
             if Version.parse(node.version) < wanted
         ]
     return found
-
-
-def describe_bad_input(error: BadInput) -> Finding:
-    """Return bad input as a finding."""
-    return Finding(reason=error.reason, message=str(error), field=error.field)
 
 
 def _refuse_hop(message: str) -> Finding:

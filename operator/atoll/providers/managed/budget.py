@@ -24,7 +24,7 @@ GROWTH: Final = 0.5
 class Budget:
     """The calls of one account. Used from threads."""
 
-    def __init__(self, rate: float = FIRST_RATE, *, least: float = 1.0) -> None:
+    def __init__(self, rate: float = FIRST_RATE, *, least: float) -> None:
         """`rate`, `least`: calls per second at first, and when the cloud throttles all the time."""
         self._rate = rate
         self._least = least

@@ -11,10 +11,12 @@ from typing import Final, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
-from atoll.errors import AtollError, Retryable, Throttled
+from atoll.errors import DEFAULT_DELAY_SECONDS, AtollError, Retryable, Throttled
 
 from .budget import Budget
 
+THREADS: Final = 32
+"""How many calls of one cloud may be under way at once; SDKs keep as many connections."""
 READ_ATTEMPTS: Final = 4
 THROTTLED_ATTEMPTS: Final = 8
 """Who was throttled was not heard: even a call that changes something may be made again."""
@@ -110,3 +112,13 @@ def choose_pause(state: RetryCallState) -> float:
     asked = error.delay if isinstance(error, Throttled) else 0.0
     longest = min(LONGEST_PAUSE_SECONDS, (asked or FIRST_PAUSE_SECONDS) * 2.0 ** (state.attempt_number - 1))
     return asked + random.uniform(0, longest)  # noqa: S311 - spreads calls, keeps no secret
+
+
+def read_delay(*said: object, otherwise: float = DEFAULT_DELAY_SECONDS) -> float:
+    """Return the seconds that a cloud asks to wait: the first number in what it said, in headers or details."""
+    for text in said:
+        try:
+            return max(0.0, float(str(text)))
+        except ValueError:
+            continue
+    return otherwise

@@ -6,6 +6,7 @@ What is published must hold no login of ours: `build_public` of `atoll.kube.kube
 from __future__ import annotations
 
 import base64
+import binascii
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,3 +30,11 @@ def build_kubeconfig(name: str, *, server: str, authority: str, token: str, logi
         },
         sort_keys=False,
     )
+
+
+def decode_authority(data: str) -> str:
+    """Return the PEM that a cloud writes in base64; empty where nobody can read it, so that nobody trusts it."""
+    try:
+        return base64.b64decode(data).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return ""

@@ -35,6 +35,12 @@ def is_finished(tags: Mapping[str, str], operation: Operation) -> bool:
     return told is not None and told.id == operation.id and told.state is OperationState.SUCCEEDED
 
 
+def is_unfinished(tags: Mapping[str, str], *kinds: OperationType) -> bool:
+    """Say whether the marks tell of an operation of one of these types that has not come to its end."""
+    told = read_marks(tags)
+    return told is not None and told.is_open and told.type in kinds
+
+
 def read_marks(tags: Mapping[str, str]) -> OperationProgress | None:
     """Read which operation was the last, and whether it has succeeded; nobody works on one that has not."""
     word, _, rest = tags.get(STATE, "").partition("-")

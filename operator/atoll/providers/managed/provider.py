@@ -14,13 +14,11 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from hashlib import sha256
-from typing import Any, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
-from atoll.errors import AtollError, BadInput, Conflict, Refused, Retryable, Terminal, Throttled, Unreachable
+from atoll.errors import AtollError, Conflict, Refused, Retryable, Terminal, Throttled, Unreachable
 from atoll.ports import (
     Clock,
     ClusterRef,
@@ -35,19 +33,16 @@ from atoll.ports import (
     WantedCluster,
 )
 
-from .budget import Budget
-from .calling import Caller, Translate
+from .accounts import Accounts
+from .calling import Translate
 from .cloud import Cloud, Connection, SeenT, Token
 from .kubeconfig import build_kubeconfig
-from .marks import ID, build_success, is_finished, read_marks
+from .marks import ID, build_success, read_marks
 from .moves import Call, Done, Fail, Move, Wait
 from .surroundings import Declared, Surroundings
 
-THREADS: Final = 32
 TOKEN_SPARE: Final = timedelta(minutes=3)
 """A token that lasts no longer than this is not handed out any more."""
-CALL_LIMIT_SECONDS: Final = 600.0
-"""How long one look or call may take with all its attempts."""
 LONGEST_PAUSE_SECONDS: Final = 60.0
 MOMENT_SECONDS: Final = 2.0
 """What was seen so lately is not looked at again before an operation begins."""
@@ -98,14 +93,6 @@ class Known(Generic[SeenT]):
     time: float
 
 
-@dataclass(slots=True)
-class Account(Generic[SeenT]):
-    """One account that is open, with one login."""
-
-    budget: Budget
-    connection: Connection[SeenT]
-
-
 class ManagedProvider(Generic[SeenT]):
     """A provider of managed clusters."""
 
@@ -122,12 +109,9 @@ class ManagedProvider(Generic[SeenT]):
         """`count` is told of each call by name, with `ok` or the reason of its error."""
         self._cloud = cloud
         self._surroundings = surroundings
-        self._translate = translate
         self._clock = clock
         self._pace = pace or Pace()
-        self._count = count
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix=cloud.info.name)
-        self._accounts: dict[tuple[str, bytes], Account[SeenT]] = {}
+        self._accounts = Accounts(cloud, translate, slowest=self._pace.slowest, count=count)
         self._runs: dict[str, Run[SeenT]] = {}
         self._known: dict[str, Known[SeenT]] = {}
         self._tokens: dict[str, tuple[str, Token]] = {}
@@ -150,13 +134,12 @@ class ManagedProvider(Generic[SeenT]):
             return ()
         try:
             declared = await self._surroundings.declared(wanted.ref)
-            connection = self._connect(declared)
+            connection = self._accounts.connect(declared)
             seen = await self._see(declared, wanted.ref, self._moment)
             found = self._cloud.check(wanted, operation, seen)
-            return found or await self._in_thread(connection.inspect, wanted, operation, seen)
+            return found or await self._accounts.run(connection.inspect, wanted, operation, seen)
         except AtollError as error:
-            where = error.field if isinstance(error, BadInput) else ""
-            return (Finding(reason=error.reason, message=str(error), field=where),)
+            return (Finding.of(error),)
 
     async def observe(self, ref: ClusterRef) -> ObservedCluster:
         """See what is there: at work what the work saw last, at rest what was seen a moment ago."""
@@ -219,25 +202,19 @@ class ManagedProvider(Generic[SeenT]):
 
     async def forget(self, ref: ClusterRef) -> None:
         """Remember nothing of the cluster any more, and stop working on it."""
-        run = self._runs.pop(ref.id, None)
+        run = self._runs.get(ref.id)
         if run is not None and run.task is not None:
             run.task.cancel()
-        self._known.pop(ref.id, None)
-        self._tokens.pop(ref.id, None)
-        self._kubeconfigs.pop(ref.id, None)
+        self._drop(ref)
 
     async def close(self) -> None:
         """Cut operations short; what the clouds are doing goes on."""
-        for account in self._accounts.values():
-            account.budget.close()
+        self._accounts.stop()
         tasks = [run.task for run in self._runs.values() if run.task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._threads.shutdown(wait=False, cancel_futures=True)
-        for account in self._accounts.values():
-            account.connection.close()
-        self._accounts.clear()
+        self._accounts.close()
 
     async def _run(self, run: Run[SeenT], wanted: WantedCluster) -> None:
         name = wanted.ref.name
@@ -262,7 +239,7 @@ class ManagedProvider(Generic[SeenT]):
         while True:
             move: Move | None = None
             try:
-                connection = self._connect(await self._surroundings.declared(wanted.ref))
+                connection = self._accounts.connect(await self._surroundings.declared(wanted.ref))
                 seen = run.seen if run.fresh else await self._look(connection, wanted.ref)
                 run.fresh = False
                 run.seen, run.looked, run.found = seen, True, run.found or seen is not None
@@ -276,7 +253,7 @@ class ManagedProvider(Generic[SeenT]):
                     raise Terminal(move.message)
                 run.progress = _advance(run.progress, step=move.step, done=move.done, total=move.total)
                 if isinstance(move, Call) and not (move == told and time.monotonic() - told_at < pace.settle):
-                    await self._in_thread(connection.act, move)
+                    await self._accounts.run(connection.act, move)
                     told, told_at = move, time.monotonic()
                     failures = 0
                     continue
@@ -296,23 +273,26 @@ class ManagedProvider(Generic[SeenT]):
                 await asyncio.sleep(_choose_pause(error, failures, pace))
 
     def _decide(self, run: Run[SeenT], wanted: WantedCluster, seen: SeenT | None) -> Move:
-        if seen is not None and is_finished(seen.tags, run.operation):
-            told = read_marks(seen.tags)
-            total = told.steps_total if told is not None else 0
-            return Done(total=total, message=self._cloud.success.get(run.operation.type, ""))
+        told = self._read_marks(seen) if seen is not None else None
+        if told is not None and told.id == run.operation.id and not told.is_open:
+            return Done(total=told.steps_total, message=told.message)
         return self._cloud.plan(wanted, run.operation, seen, self._clock.now())
 
     def _finish(self, run: Run[SeenT], ref: ClusterRef, seen: SeenT | None, move: Done) -> None:
         if seen is None:
             self._gone.append(run.operation.id)
-            self._runs.pop(ref.id, None)
-            self._known.pop(ref.id, None)
-            self._tokens.pop(ref.id, None)
-            self._kubeconfigs.pop(ref.id, None)
+            self._drop(ref)
             return
         run.progress = build_success(run.operation.id, run.operation.type, move.total, move.message)
         run.seen = None
         self._known[ref.id] = Known(seen=seen, time=time.monotonic())
+
+    def _drop(self, ref: ClusterRef) -> None:
+        """Remember nothing of a cluster."""
+        self._runs.pop(ref.id, None)
+        self._known.pop(ref.id, None)
+        self._tokens.pop(ref.id, None)
+        self._kubeconfigs.pop(ref.id, None)
 
     def _tell(self, ref: ClusterRef, declared: Declared, run: Run[SeenT] | None, seen: SeenT | None) -> ObservedCluster:
         is_open = run is not None and run.progress.is_open
@@ -343,13 +323,13 @@ class ManagedProvider(Generic[SeenT]):
         """Return what is there, as of `within` seconds ago; without them as of a cluster at rest."""
         known = self._known.get(ref.id)
         if known is None or time.monotonic() - known.time > (self._pace.rest if within is None else within):
-            seen = await self._look(self._connect(declared), ref)
+            seen = await self._look(self._accounts.connect(declared), ref)
             known = Known(seen=seen, time=time.monotonic())
             self._known[ref.id] = known
         return known.seen
 
     async def _look(self, connection: Connection[SeenT], ref: ClusterRef) -> SeenT | None:
-        seen = await self._in_thread(connection.look, ref)
+        seen = await self._accounts.run(connection.look, ref)
         if seen is not None and seen.tags.get(ID) != ref.id:
             raise Refused(
                 f"{self._cloud.info.name} has a cluster of the name that {ref.name} would get, without the tag "
@@ -360,27 +340,9 @@ class ManagedProvider(Generic[SeenT]):
     async def _get_token(self, declared: Declared, ref: ClusterRef, seen: SeenT) -> Token:
         server, token = self._tokens.get(ref.id, ("", None))
         if token is None or server != seen.server or self._clock.now() >= token.expires - TOKEN_SPARE:
-            token = await self._in_thread(self._connect(declared).log_in, seen)
+            token = await self._accounts.run(self._accounts.connect(declared).log_in, seen)
             self._tokens[ref.id] = (seen.server, token)
         return token
-
-    def _connect(self, declared: Declared) -> Connection[SeenT]:
-        """Return the open connection of the account; another login may be another account."""
-        key = (self._cloud.identify(declared), _digest(declared))
-        if key not in self._accounts:
-            budget = Budget(least=self._pace.slowest)
-            caller = Caller(budget, self._translate, count=self._count)
-            self._accounts[key] = Account(budget=budget, connection=self._cloud.connect(declared, caller))
-        return self._accounts[key].connection
-
-    async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(CALL_LIMIT_SECONDS):
-                return await loop.run_in_executor(self._threads, lambda: function(*arguments))
-        except TimeoutError:
-            name = self._cloud.info.name
-            raise Unreachable(f"{name} did not answer within {CALL_LIMIT_SECONDS:g} s") from None
 
 
 def _knows(run: Run[SeenT]) -> bool:
@@ -418,9 +380,3 @@ def _choose_pause(error: Retryable, failures: int, pace: Pace) -> float:
         pace.work if isinstance(error, Conflict) else min(LONGEST_PAUSE_SECONDS, pace.work * 2.0 ** (failures - 1))
     )
     return longest * random.uniform(0.5, 1.0)  # noqa: S311
-
-
-def _digest(declared: Declared) -> bytes:
-    """Tell logins apart without keeping them."""
-    parts = [declared.endpoint, *(f"{key}\0{value}" for key, value in sorted(declared.credentials.items()))]
-    return sha256("\0\0".join(parts).encode()).digest()

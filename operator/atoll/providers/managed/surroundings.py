@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from atoll.ports import ClusterRef
+
+AUTHORITY: Final = "endpoint_ca"
+"""Key of the Secret with the PEM to trust, where the address is not one that everybody trusts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
