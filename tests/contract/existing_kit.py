@@ -63,7 +63,6 @@ class ExistingKit:
     """A world of which the provider sees kubeconfigs alone."""
 
     limit_seconds = 120.0
-    cut_seconds = 0.1
     poll_seconds = 0.05
     old, new = "v1.35.8", "v1.36.4"
     info = EXISTING
@@ -94,6 +93,9 @@ class ExistingKit:
         todo = Operation(id=f"own-{kind.lower()}-{version}", type=kind, to_version=version)
         await self.planes().run_operation(cluster_id, spec, todo)
         self.members.texts[cluster_id] = self.planes().kubeconfig(cluster_id)
+
+    async def cut_short(self, provider: Provider, wanted: WantedCluster, operation: Operation) -> None:
+        raise AssertionError(_NOTHING_MADE)
 
     async def hurt(self, cluster_id: str) -> None:
         for process in self.planes().processes(cluster_id):

@@ -13,7 +13,7 @@ import psutil
 
 from atoll.planes.planes import Planes
 from atoll.planes.values import Role
-from atoll.ports import ClusterRef, Provider, ProviderInfo, WantedCluster
+from atoll.ports import ClusterRef, Operation, Provider, ProviderInfo, WantedCluster
 from atoll.providers.fake import FakeProvider, FakeWorld
 from atoll.providers.local import LocalProvider
 from atoll.shell.context import SystemClock
@@ -25,8 +25,6 @@ class Kit(Protocol):
 
     limit_seconds: float
     """Within which every operation ends."""
-    cut_seconds: float
-    """After which a CREATE is under way, has left a trace, and is far from its end."""
     poll_seconds: float
     old: str
     new: str
@@ -43,6 +41,10 @@ class Kit(Protocol):
 
     def provider(self) -> Provider: ...
     def wanted(self, version: str, cluster_id: str) -> WantedCluster: ...
+    async def cut_short(self, provider: Provider, wanted: WantedCluster, operation: Operation) -> None:
+        """Begin, and close the provider once that is under way, has left a trace, and is far from its end."""
+        ...
+
     async def hurt(self, cluster_id: str) -> None: ...
     def begun(self, cluster_id: str) -> tuple[object, ...]: ...
     def standing(self, cluster_id: str) -> tuple[object, ...]:
@@ -65,11 +67,17 @@ def build_wanted(version: str, cluster_id: str) -> WantedCluster:
     )
 
 
+async def cut_short(provider: Provider, wanted: WantedCluster, operation: Operation, seconds: float = 0.1) -> None:
+    """Begin, and close the provider after some time."""
+    await provider.start(wanted, operation)
+    await asyncio.sleep(seconds)
+    await provider.close()
+
+
 class FakeKit:
     """Clusters in memory."""
 
     limit_seconds = 5.0
-    cut_seconds = 0.1
     poll_seconds = 0.02
     old, new = "v1.35.8", "v1.36.4"
     info = LOCAL
@@ -87,6 +95,9 @@ class FakeKit:
 
     def wanted(self, version: str, cluster_id: str) -> WantedCluster:
         return build_wanted(version, cluster_id)
+
+    async def cut_short(self, provider: Provider, wanted: WantedCluster, operation: Operation) -> None:
+        await cut_short(provider, wanted, operation)
 
     async def hurt(self, cluster_id: str) -> None:
         cluster = self.world.clusters[cluster_id]
@@ -106,7 +117,6 @@ class LocalKit:
     """Real control planes as processes."""
 
     limit_seconds = 120.0
-    cut_seconds = 0.1
     poll_seconds = 0.02
     old, new = "v1.35.8", "v1.36.4"
     info = LOCAL
@@ -127,6 +137,9 @@ class LocalKit:
 
     def wanted(self, version: str, cluster_id: str) -> WantedCluster:
         return build_wanted(version, cluster_id)
+
+    async def cut_short(self, provider: Provider, wanted: WantedCluster, operation: Operation) -> None:
+        await cut_short(provider, wanted, operation)
 
     async def hurt(self, cluster_id: str) -> None:
         for process in self.planes().processes(cluster_id):

@@ -211,9 +211,7 @@ async def test_two_clusters_are_made_at_once_and_one_of_them_is_told_how_people_
 async def test_a_new_provider_sees_the_same_and_resumes_what_was_cut_short(kit: Kit) -> None:
     first = kit.provider()
     want, todo = kit.wanted(kit.new, "c1"), operation(OperationType.CREATE, kit.new)
-    await first.start(want, todo)
-    await asyncio.sleep(kit.cut_seconds)
-    await first.close()
+    await kit.cut_short(first, want, todo)
 
     second = kit.provider()
     cut = await second.observe(want.ref)
@@ -251,9 +249,7 @@ async def test_a_drill_leaves_the_cluster_untouched_and_so_does_one_that_was_cut
     assert await first.observe(want.ref) == drilled, "a finished operation is not begun again"
 
     again = replace(todo, id="drill-2")
-    await first.start(want, again)
-    await asyncio.sleep(kit.cut_seconds)
-    await first.close()
+    await kit.cut_short(first, want, again)
     second = kit.provider()
     cut = await second.observe(want.ref)
     assert cut.operation is not None

@@ -10,10 +10,11 @@ import yaml
 
 from atoll.hosts.access import HostAccess
 from atoll.hosts.connected import Connections
-from atoll.ports import ClusterRef, Provider, ProviderInfo, WantedCluster
+from atoll.ports import ClusterRef, Operation, Provider, ProviderInfo, WantedCluster
 from atoll.providers.kubeadm.provider import KubeadmProvider
 from atoll.providers.kubeadm.surroundings import ClaimedHost
 from atoll.shell.context import SystemClock
+from tests.contract.provider_kit import cut_short
 
 from .fleet_kit import RIG_CONFIGURATION
 from .rig import Rig, RigHost
@@ -52,7 +53,6 @@ class KubeadmKit:
     """Real clusters on hosts: what the contract asks of a world with its providers."""
 
     limit_seconds = 600.0
-    cut_seconds = 15.0
     poll_seconds = 0.3
     old, new = "v1.35.8", "v1.36.4"
     info = ProviderInfo(
@@ -64,6 +64,10 @@ class KubeadmKit:
         usual_seconds=180.0,
     )
     endpoint = "https://10.88."
+    parts = 3
+    shows_certificates = True
+    hurt_word = "kubelet"
+    unknown = "v1.99.0"
 
     def __init__(self, rig: Rig, clusters: Mapping[str, tuple[RigHost, ...]], **patience: Any) -> None:
         self.claims = Claims(rig, clusters)
@@ -90,6 +94,9 @@ class KubeadmKit:
             },
         )
 
+    async def cut_short(self, provider: Provider, wanted: WantedCluster, operation: Operation) -> None:
+        await cut_short(provider, wanted, operation, seconds=15.0)
+
     async def hurt(self, cluster_id: str) -> None:
         """Stop what looks after the API server."""
         first = self.claims.clusters[cluster_id][0]
@@ -101,6 +108,9 @@ class KubeadmKit:
         wanted = ("kube-apiserver", "kube-controller-manager", "etcd")
         found = (first.run("ps", "-C", name[:15], "-o", "pid=", check=False).stdout.split() for name in wanted)
         return tuple(pid for pids in found for pid in pids)
+
+    def standing(self, cluster_id: str) -> tuple[object, ...]:
+        return self.begun(cluster_id)
 
     async def clean(self) -> None:
         await self.connections.close()
