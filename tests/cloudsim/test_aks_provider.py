@@ -32,7 +32,6 @@ from atoll.ports import (
     WantedCluster,
 )
 from atoll.providers.aks.cloud import AksCloud
-from atoll.providers.aks.connection import AksConnection
 from atoll.providers.aks.errors import translate
 from atoll.providers.aks.seen import SeenCluster
 from atoll.providers.managed.budget import Budget
@@ -40,6 +39,7 @@ from atoll.providers.managed.calling import Caller
 from atoll.providers.managed.moves import Call, Move, Wait
 from atoll.providers.managed.provider import ManagedProvider, Pace
 from atoll.providers.managed.surroundings import Declared
+from atoll.shell.context import SystemClock
 
 from .aks import AksStandIn
 from .aks_tokens import Signer
@@ -66,24 +66,6 @@ CHANGES = frozenset(
 
 
 @dataclass
-class WatchedCloud(AksCloud):
-    """The cloud, which knows what it has opened."""
-
-    opened: list[AksConnection] = field(default_factory=list)
-
-    def connect(self, declared: Declared, caller: Caller) -> AksConnection:
-        self.opened.append(super().connect(declared, caller))
-        return self.opened[-1]
-
-
-class WallClock:
-    """The time of this machine."""
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-
-@dataclass
 class Land:
     """What the management plane would tell the provider, and the cloud."""
 
@@ -91,7 +73,6 @@ class Land:
     settings: dict[str, Any]
     labels: dict[str, str] = field(default_factory=lambda: {"cost-centre": "42", "regime.atoll.dev/gdpr": "true"})
     secret: str = "a-secret~of.the-operator"
-    azure: WatchedCloud = field(default_factory=WatchedCloud)
 
     async def declared(self, ref: ClusterRef) -> Declared:
         login = {
@@ -115,7 +96,7 @@ class Land:
 
     @asynccontextmanager
     async def provider(self, pace: Pace = PACE) -> AsyncIterator[ManagedProvider[SeenCluster]]:
-        provider = ManagedProvider(self.azure, self, translate, clock=WallClock(), pace=pace)
+        provider = ManagedProvider(AksCloud(), self, translate, clock=SystemClock(), pace=pace)
         try:
             yield provider
         finally:
@@ -135,10 +116,6 @@ def land() -> Iterator[Land]:
         }
         land = Land(cloud=cloud, settings=settings)
         yield land
-        # Clients hang up first: what a server of TLS hangs up itself lasts longer than the server.
-        for connection in land.azure.opened:
-            connection.close()
-        time.sleep(0.1)
         assert cloud.protests == []
 
 
@@ -303,7 +280,7 @@ async def test_what_somebody_else_changes_meanwhile_is_never_overwritten(land: L
     cloud = land.cloud
     async with land.provider() as provider:
         await run(provider, land.wanted(), create())
-        connection = land.azure.connect(await land.declared(REF), Caller(Budget(least=1.0), translate))
+        connection = AksCloud().connect(await land.declared(REF), Caller(Budget(least=1.0), translate))
         move: Move = Wait(step="")
         while not isinstance(move, Call):
             move = AksCloud().plan(land.wanted("v1.36"), change(), connection.look(REF), datetime.now(UTC))
@@ -312,6 +289,7 @@ async def test_what_somebody_else_changes_meanwhile_is_never_overwritten(land: L
             cloud.cluster(NAME).etag = "moved-on"
         with pytest.raises(Conflict):
             connection.act(move)
+        connection.close()
         assert state(await run(provider, land.wanted("v1.36"), change()))[0] is OperationState.SUCCEEDED
     assert cloud.cluster(NAME).body["tags"]["theirs"] == "new"
 
@@ -487,8 +465,6 @@ async def test_the_kubeconfig_opens_a_real_api_server_and_a_changed_token_does_n
             assert await asyncio.to_thread(ask_server, kubeconfig, path) == 401
             await provider.start(land.wanted(), DELETE)
             await until_over(provider, DELETE, 120)
-        for connection in land.azure.opened:
-            connection.close()
         assert (cloud.names(), cloud.protests) == ([], [])
 
 

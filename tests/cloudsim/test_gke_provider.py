@@ -8,7 +8,6 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -30,6 +29,7 @@ from atoll.providers.gke.errors import translate
 from atoll.providers.gke.permissions import NEEDS
 from atoll.providers.managed.provider import ManagedProvider, Pace
 from atoll.providers.managed.surroundings import Declared
+from atoll.shell.context import SystemClock
 
 from .core import How, run_cloud
 from .gke import PROJECT, Gke
@@ -43,11 +43,6 @@ FRONT = {"name": "front", "machineType": "e2-standard-4", "minSize": 1, "maxSize
 BATCH = {"name": "batch", "machineType": "c3-standard-8", "minSize": 0, "maxSize": 10}
 SETTINGS: dict[str, Any] = {"project": PROJECT, "location": "europe-west1", "nodePools": [FRONT, BATCH]}
 LABELS = {"cost-centre": "42", "governance.atoll.dev/compliance": "PCI"}
-
-
-class SystemClock:
-    def now(self) -> datetime:
-        return datetime.now(UTC)
 
 
 @dataclass
@@ -487,6 +482,21 @@ async def test_a_channel_is_entered_and_left_in_the_order_that_gke_demands(world
     assert not any(pool.management.auto_upgrade for pool in outside.node_pools)
     assert exclusion.maintenance_exclusion_options.scope == 0
     assert (await look(world)).drift == ()
+
+
+async def test_versions_are_looked_for_in_the_channel_that_a_cluster_has_now(world: World) -> None:
+    # One connection serves all clusters of a place, and lives longer than what is declared for one of them.
+    async with running(world) as provider:
+        made = Operation(id="op-make", type=OperationType.CREATE, to_version="v1.34")
+        await provider.start(world.wanted("v1.34"), made)
+        check_success(await finish(provider, made))
+        world.settings["releaseChannel"] = "Stable"
+        hop = Operation(id="op-hop", type=OperationType.CHANGE, to_version="v1.35", from_version="v1.34")
+        await provider.start(world.wanted("v1.35"), hop)
+        told = await finish(provider, hop)
+    assert told is not None
+    assert told.state is OperationState.FAILED
+    assert "no 1.35 here in release channel STABLE" in told.message
 
 
 async def test_preflight_names_what_is_in_the_way_before_anything_moves(world: World) -> None:

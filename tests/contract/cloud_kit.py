@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any, ClassVar
 
 from atoll.fleet.cluster import ClusterRef, ProviderInfo
 from atoll.fleet.known import AKS, EKS, GKE
-from atoll.ports import Operation, Provider, WantedCluster
+from atoll.ports import ObservedCluster, Operation, Presence, Provider, WantedCluster
 from atoll.providers.aks.cloud import AksCloud
 from atoll.providers.aks.errors import translate as translate_aks
 from atoll.providers.eks.cloud import EksCloud
@@ -61,6 +61,8 @@ class CloudKit:
     """Settings that `redeclare` lays over the first ones: other sizes, one part less, one more."""
     secrets: tuple[str, ...]
     """What must stand in no message."""
+    place: ClassVar[tuple[str, ...]]
+    """Settings that say where a cluster is."""
 
     def __init__(self, cloud: StandIn) -> None:
         self._stack = ExitStack()
@@ -90,9 +92,13 @@ class CloudKit:
     def wanted(self, version: str, cluster_id: str) -> WantedCluster:
         return replace(build_wanted(version, cluster_id), settings=self.settings, labels=self.labels)
 
+    def name(self, cluster_id: str) -> str:
+        """Return what the cloud calls a cluster."""
+        return build_name(build_wanted(self.old, cluster_id).ref)
+
     def begun(self, cluster_id: str) -> tuple[object, ...]:
         """All that has been asked for and granted, in order."""
-        name = build_name(build_wanted(self.old, cluster_id).ref)
+        name = self.name(cluster_id)
         return tuple(
             (number, call.name)
             for number, call in enumerate(list(self.cloud.calls))
@@ -126,10 +132,25 @@ class CloudKit:
         assert self.cloud.protests == []
 
 
+async def carry_out(kit: CloudKit, provider: Provider, operation: Operation) -> ObservedCluster:
+    """Run one operation to its end, good or bad."""
+    wanted = kit.wanted(operation.to_version, "c1")
+    await provider.start(wanted, operation)
+    async with asyncio.timeout(kit.limit_seconds):
+        while True:
+            seen = await provider.observe(wanted.ref)
+            if seen.operation is None and seen.presence is Presence.ABSENT:
+                return seen
+            if seen.operation is not None and not seen.operation.is_open:
+                return seen
+            await asyncio.sleep(kit.poll_seconds)
+
+
 class EksKit(CloudKit):
     """Amazon."""
 
     info = EKS
+    place = ("region",)
     parts = 4
     hurt_word = "node group"
     writes = frozenset(
@@ -176,7 +197,7 @@ class EksKit(CloudKit):
 
     async def hurt(self, cluster_id: str) -> None:
         with self.cloud.lock:
-            self.cloud.account.clusters[build_name(build_wanted(self.old, cluster_id).ref)].nodegroups.pop("work")
+            self.cloud.account.clusters[self.name(cluster_id)].nodegroups.pop("work")
 
     def names(self) -> list[str]:
         with self.cloud.lock:
@@ -187,6 +208,7 @@ class GkeKit(CloudKit):
     """Google."""
 
     info = GKE
+    place = ("project", "location")
     parts = 2
     hurt_word = "node pool"
     writes = frozenset(
@@ -231,7 +253,7 @@ class GkeKit(CloudKit):
 
     async def hurt(self, cluster_id: str) -> None:
         with self.cloud.lock:
-            self.cloud.cluster(build_name(build_wanted(self.old, cluster_id).ref)).message.node_pools.pop()
+            self.cloud.cluster(self.name(cluster_id)).message.node_pools.pop()
 
     def names(self) -> list[str]:
         with self.cloud.lock:
@@ -242,6 +264,7 @@ class AksKit(CloudKit):
     """Azure."""
 
     info = AKS
+    place = ("subscriptionID", "resourceGroup", "location")
     parts = 2
     hurt_word = "agent pool"
     writes = frozenset(
@@ -285,7 +308,7 @@ class AksKit(CloudKit):
 
     async def hurt(self, cluster_id: str) -> None:
         with self.cloud.lock:
-            self.cloud.cluster(build_name(build_wanted(self.old, cluster_id).ref)).pools.pop("work")
+            self.cloud.cluster(self.name(cluster_id)).pools.pop("work")
 
     def names(self) -> list[str]:
         with self.cloud.lock:
@@ -293,13 +316,3 @@ class AksKit(CloudKit):
 
 
 CLOUD_KITS: Mapping[str, Callable[[], CloudKit]] = {"eks": EksKit, "gke": GkeKit, "aks": AksKit}
-
-
-@contextmanager
-def open_kit(name: str) -> Iterator[CloudKit]:
-    """Open one cloud for tests that are not of the suite."""
-    kit = CLOUD_KITS[name]()
-    try:
-        yield kit
-    finally:
-        asyncio.run(kit.clean())

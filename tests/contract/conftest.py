@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .cloud_kit import CLOUD_KITS
+from .cloud_kit import CLOUD_KITS, CloudKit
 from .existing_kit import CANNOT, ExistingKit
 from .provider_kit import FakeKit, Kit, LocalKit
 
@@ -32,3 +32,12 @@ async def kit(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[K
         made = LocalKit(tmp_path)
     yield made
     await made.clean()
+
+
+@pytest.fixture(params=list(CLOUD_KITS))
+async def cloud(request: pytest.FixtureRequest) -> AsyncIterator[CloudKit]:
+    """One cloud in which everything is quick."""
+    kit = CLOUD_KITS[request.param]()
+    kit.cloud.faults.seconds = 0.1
+    yield kit
+    await kit.clean()

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
 
 import pytest
 
-from atoll.ports import ObservedCluster, Operation, OperationState, OperationType, Presence, Provider
+from atoll.ports import Operation, OperationState, OperationType
 from tests.cloudsim.faults import How
 
-from .cloud_kit import CLOUD_KITS, CloudKit
+from .cloud_kit import CloudKit, carry_out
 
 MAY_PASS: tuple[How, ...] = ("throttled", "unavailable", "error", "cut", "lost", "conflict")
 STAYS: tuple[How, ...] = ("denied", "quota", "invalid")
@@ -29,14 +28,6 @@ TYPES = {
 PATIENCE = 60
 
 
-@pytest.fixture(params=list(CLOUD_KITS))
-async def cloud(request: pytest.FixtureRequest) -> AsyncIterator[CloudKit]:
-    kit = CLOUD_KITS[request.param]()
-    kit.cloud.faults.seconds = 0.1
-    yield kit
-    await kit.clean()
-
-
 def begin_step(kit: CloudKit, step: str, attempt: int = 1) -> Operation:
     """Declare what a step wants, and return its operation."""
     kit.redeclare(changed=step in {"settings", "delete"})
@@ -45,25 +36,11 @@ def begin_step(kit: CloudKit, step: str, attempt: int = 1) -> Operation:
     return Operation(id=f"{step}-{attempt}", type=TYPES[step], to_version=version, from_version=served)
 
 
-async def run(kit: CloudKit, provider: Provider, operation: Operation) -> ObservedCluster:
-    """Run one operation to its end, good or bad."""
-    wanted = kit.wanted(operation.to_version, "c1")
-    await provider.start(wanted, operation)
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            seen = await provider.observe(wanted.ref)
-            if seen.operation is None and seen.presence is Presence.ABSENT:
-                return seen
-            if seen.operation is not None and not seen.operation.is_open:
-                return seen
-            await asyncio.sleep(0.02)
-
-
 async def live(kit: CloudKit, *, attempt: int = 1) -> None:
     """Make, change and remove one cluster. No two lives of one cloud have operations of the same ids."""
     provider = kit.provider()
     for step in STEPS:
-        seen = await run(kit, provider, begin_step(kit, step, attempt))
+        seen = await carry_out(kit, provider, begin_step(kit, step, attempt))
         if step != "delete":
             assert seen.operation is not None
             assert seen.operation.state is OperationState.SUCCEEDED, (step, seen.operation.message)
@@ -155,7 +132,7 @@ async def test_what_a_person_must_mend_ends_the_operation_with_the_reason_and_th
     messages = []
     for step in STEPS:
         for attempt in range(1, 20):
-            seen = await run(cloud, provider, begin_step(cloud, step, attempt))
+            seen = await carry_out(cloud, provider, begin_step(cloud, step, attempt))
             if seen.operation is None or seen.operation.state is OperationState.SUCCEEDED:
                 break
             messages.append(seen.operation.message)

@@ -17,7 +17,7 @@ from .check import check_operation
 from .connection import GkeConnection
 from .plan import plan_operation
 from .seen import SeenCluster
-from .settings import parse_settings
+from .settings import parse_place
 from .summary import summarise_cluster
 
 
@@ -33,8 +33,8 @@ class GkeCloud:
 
     def identify(self, declared: Declared) -> str:
         """Name project and location."""
-        settings = parse_settings(declared.settings)
-        return f"gke/{settings.project}/{settings.location}"
+        place = parse_place(declared.settings)
+        return f"gke/{place.project}/{place.location}"
 
     def check(self, wanted: WantedCluster, operation: Operation, seen: SeenCluster | None) -> tuple[Finding, ...]:
         """Find what can be told without asking."""

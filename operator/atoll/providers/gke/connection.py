@@ -17,10 +17,9 @@ from atoll.providers.managed.moves import Call
 from atoll.providers.managed.surroundings import Declared
 
 from .login import Login
-from .mends import build_path
 from .operations import TYPES, check_operations, find_target
 from .seen import SeenCluster, parse_cluster
-from .settings import Channel, parse_settings
+from .settings import Channel, parse_place, parse_settings
 from .versions import FIELD, choose_version, spell_version
 
 READ_SECONDS: Final = 30.0
@@ -36,7 +35,7 @@ class GkeConnection:
 
     def __init__(self, declared: Declared, caller: Caller) -> None:
         """Make no call; BadInput names what is missing in block or Secret."""
-        self._settings = parse_settings(declared.settings)
+        self._place = parse_place(declared.settings)
         self._login = Login(declared)
         self._caller = caller
         self._offered: tuple[float, Mapping[str, Any]] | None = None
@@ -48,7 +47,7 @@ class GkeConnection:
         """See what is there of a cluster."""
         from google.api_core.exceptions import NotFound
 
-        name = build_path(self._settings, build_name(ref))
+        name = self._place.build_path(build_name(ref))
 
         def ask() -> Mapping[str, Any] | None:
             try:
@@ -106,14 +105,16 @@ class GkeConnection:
             build = choose_version(cluster["initialClusterVersion"], self._get_offered(), channel, nodes=True)
             return {**arguments, "cluster": {**cluster, "initialClusterVersion": build}}
         if call.name == "update_master":
-            build = choose_version(arguments["masterVersion"], self._get_offered(), self._settings.channel, nodes=True)
-            return {**arguments, "masterVersion": build}
+            # The channel is ours to know, not an argument of GKE.
+            channel = Channel(arguments["channel"])
+            build = choose_version(arguments["masterVersion"], self._get_offered(), channel, nodes=True)
+            return {"name": arguments["name"], "masterVersion": build}
         return arguments
 
     def _get_offered(self) -> Mapping[str, Any]:
         known = self._offered
         if known is None or time.monotonic() - known[0] > OFFERED_SECONDS:
-            name = self._settings.parent
+            name = self._place.parent
             said = self._caller.read(
                 "get_server_config", name, lambda: self._send("get_server_config", {"name": name}, READ_SECONDS)
             )
@@ -136,7 +137,7 @@ class GkeConnection:
         return check_operations(call, known[1], datetime.now(UTC))
 
     def _list_operations(self) -> tuple[Mapping[str, Any], ...]:
-        parent = self._settings.parent
+        parent = self._place.parent
         said = self._caller.read(
             "list_operations", parent, lambda: self._send("list_operations", {"parent": parent}, READ_SECONDS)
         )

@@ -18,7 +18,7 @@ from .versions import spell_version
 
 def build_create(wanted: WantedCluster, operation: Operation, settings: Settings, now: datetime) -> Call:
     """Return the call that makes a cluster with its pools. Its name keeps GKE from making it twice."""
-    arguments = {"parent": settings.parent, "cluster": build_cluster(wanted, operation, settings, now)}
+    arguments = {"parent": settings.place.parent, "cluster": build_cluster(wanted, operation, settings, now)}
     return Call(name="create_cluster", arguments=arguments, step="make the cluster and its node pools")
 
 
@@ -41,7 +41,7 @@ def build_cluster(wanted: WantedCluster, operation: Operation, settings: Setting
         "controlPlaneEndpointsConfig": {
             "ipEndpointsConfig": {"enabled": True, "enablePublicEndpoint": settings.public}
         },
-        "workloadIdentityConfig": {"workloadPool": settings.workload_pool},
+        "workloadIdentityConfig": {"workloadPool": settings.place.workload_pool},
         "maintenancePolicy": build_policy({}, settings.channel, now),
         "resourceLabels": merge_labels({}, build_labels(wanted.labels), marks),
         "nodePools": [build_pool(pool, settings, wanted.ref.id) for pool in settings.pools],

@@ -15,11 +15,6 @@ from .seen import SeenCluster
 from .settings import Channel, Settings
 
 
-def build_path(settings: Settings, name: str) -> str:
-    """Return the name of a cluster in the API."""
-    return f"{settings.parent}/clusters/{name}"
-
-
 def mend_channel(settings: Settings, seen: SeenCluster) -> Iterator[Mend]:
     """Find whether GKE has the cluster in another release channel: which versions there are hangs on it."""
     if seen.channel != settings.channel.value:
@@ -36,7 +31,7 @@ def mend_maintenance(settings: Settings, seen: SeenCluster, now: datetime) -> It
     """Find whether GKE is kept from upgrading by itself."""
     if sentence := find_maintenance_drift(seen.maintenance, settings.channel, now):
         arguments = {
-            "name": build_path(settings, seen.name),
+            "name": settings.place.build_path(seen.name),
             "maintenancePolicy": build_policy(seen.maintenance, settings.channel, now),
         }
         call = Call(name="set_maintenance_policy", arguments=arguments, step="keep GKE from upgrading by itself")
@@ -53,7 +48,7 @@ def mend_rules(settings: Settings, seen: SeenCluster, owner: str, now: datetime)
         yield from mend_maintenance(settings, seen, now)
         yield from mend_channel(settings, seen)
         return
-    path, leaving = build_path(settings, seen.name), find_undeclared(settings, seen, owner)
+    path, leaving = settings.place.build_path(seen.name), find_undeclared(settings, seen, owner)
     declared = (seen.pool(pool.name) for pool in settings.pools)
     for pool in (*declared, *leaving):
         if pool is not None and (mend := mend_management(pool, settings, path)):
@@ -71,11 +66,11 @@ def mend_cluster(settings: Settings, seen: SeenCluster) -> Iterator[Mend]:
             sentence=f"the endpoint of its API server is {here}, not {there}",
             call=_update(settings, seen, "desiredControlPlaneEndpointsConfig", ends, f"make the endpoint {there}"),
         )
-    if seen.workload_pool != settings.workload_pool:
-        identity = {"workloadPool": settings.workload_pool}
+    if seen.workload_pool != settings.place.workload_pool:
+        identity = {"workloadPool": settings.place.workload_pool}
         present = seen.workload_pool or "no pool"
         yield Mend(
-            sentence=f"the identities of its pods are in {present}, not {settings.workload_pool}",
+            sentence=f"the identities of its pods are in {present}, not {settings.place.workload_pool}",
             call=_update(settings, seen, "desiredWorkloadIdentityConfig", identity, "set the workload identity pool"),
         )
 
@@ -85,7 +80,7 @@ def mend_removals(settings: Settings, seen: SeenCluster, owner: str) -> Iterator
     for pool in find_undeclared(settings, seen, owner):
         yield Mend(
             sentence=f"node pool {pool.name} is not declared any more",
-            call=delete_pool(build_path(settings, seen.name), pool.name, f"remove node pool {pool.name}"),
+            call=delete_pool(settings.place.build_path(seen.name), pool.name, f"remove node pool {pool.name}"),
         )
 
 
@@ -102,7 +97,7 @@ def write_labels(
 ) -> Call:
     """Return the call that writes all labels at once: the last of each operation."""
     arguments = {
-        "name": build_path(settings, seen.name),
+        "name": settings.place.build_path(seen.name),
         "resourceLabels": merge_labels(seen.tags, build_labels(governance), marks),
         "labelFingerprint": seen.fingerprint,
     }
@@ -110,5 +105,5 @@ def write_labels(
 
 
 def _update(settings: Settings, seen: SeenCluster, field: str, value: Mapping[str, object], step: str) -> Call:
-    arguments = {"name": build_path(settings, seen.name), "update": {field: dict(value)}}
+    arguments = {"name": settings.place.build_path(seen.name), "update": {field: dict(value)}}
     return Call(name="update_cluster", arguments=arguments, step=step)

@@ -16,10 +16,10 @@ from atoll.providers.managed.marks import build_marks, is_finished, read_marks
 from atoll.providers.managed.moves import Call, Done, Fail, Move, Wait
 
 from .create import build_create
-from .mends import build_path, mend_cluster, mend_removals, mend_rules, write_labels
+from .mends import mend_cluster, mend_removals, mend_rules, write_labels
 from .pools import find_undeclared, mend_pool, tell_blocking_pool, upgrade_pool
 from .seen import SeenCluster
-from .settings import Settings, parse_settings
+from .settings import Place, Settings, parse_place, parse_settings
 from .versions import check_hop, spell_version
 
 MADE = 1
@@ -28,12 +28,12 @@ MADE = 1
 
 def plan_operation(wanted: WantedCluster, operation: Operation, seen: SeenCluster | None, now: datetime) -> Move:
     """Decide what comes next; BadInput where the block or a label cannot be used."""
-    settings = parse_settings(wanted.settings)
     kind = operation.type
     if kind in {OperationType.REVERT, OperationType.DRILL}:
         return Fail(message=f"GKE has no {kind}: it does not bring a cluster back")
     if kind is OperationType.DELETE:
-        return plan_delete(settings, seen)
+        return plan_delete(parse_place(wanted.settings), seen)
+    settings = parse_settings(wanted.settings)
     if seen is None:
         if kind is OperationType.CREATE:
             return replace(build_create(wanted, operation, settings, now), total=_count(settings, kind))
@@ -47,21 +47,21 @@ def plan_operation(wanted: WantedCluster, operation: Operation, seen: SeenCluste
     return _plan_change(wanted, operation, settings, seen, now)
 
 
-def plan_delete(settings: Settings, seen: SeenCluster | None) -> Move:
+def plan_delete(place: Place, seen: SeenCluster | None) -> Move:
     """Remove a cluster; GKE removes its pools with it, and tries again by itself where something holds it up."""
     if seen is None:
         return Done(total=1)
     if seen.is_busy:
         step = "GKE removes the cluster" if seen.status == "STOPPING" else "wait for GKE's own work to end"
         return Wait(step=step, total=1, message=_tell_state(seen))
-    return _delete(settings, seen, "remove the cluster")
+    return _delete(place, seen, "remove the cluster")
 
 
 def _plan_unusable(settings: Settings, operation: Operation, seen: SeenCluster) -> Move:
     """Make a cluster anew that was never finished; never one that was."""
     marks = read_marks(seen.tags)
     if operation.type is OperationType.CREATE and marks is not None and marks.is_open:
-        return _delete(settings, seen, "remove what GKE could not make")
+        return _delete(settings.place, seen, "remove what GKE could not make")
     return Fail(
         message=f"GKE cannot use cluster {seen.name} any more ({seen.message or 'it does not say why'}). Ask Google's "
         "support, or take the member out with confirmRemoval and add it again for an empty one"
@@ -96,7 +96,7 @@ def _list_stages(
     now: datetime,
 ) -> tuple[Iterator[Call], ...]:
     """Return what is to be done, stage by stage, each of those calls that it still lacks."""
-    owner, path = wanted.ref.id, build_path(settings, seen.name)
+    owner, path = wanted.ref.id, settings.place.build_path(seen.name)
     pools = tuple(_mend_declared(settings, number, seen, version, owner, path) for number in range(len(settings.pools)))
     if kind is OperationType.REPAIR:
         return pools
@@ -123,7 +123,7 @@ def _move_control_plane(
         # What is not declared any more goes last, and must not hold up the hop until then.
         followers = (upgrade_pool(pool, seen, None, path) for pool in find_undeclared(settings, seen, owner))
         yield from (mend.call for mend in followers if mend is not None)
-    arguments = {"name": path, "masterVersion": spell_version(str(version))}
+    arguments = {"name": path, "masterVersion": spell_version(str(version)), "channel": settings.channel.value}
     yield Call(name="update_master", arguments=arguments, step=f"bring the control plane to {version}")
 
 
@@ -163,8 +163,8 @@ def _tell_state(seen: SeenCluster) -> str:
     return "; ".join(text for text in told if text)
 
 
-def _delete(settings: Settings, seen: SeenCluster, step: str) -> Call:
-    return Call(name="delete_cluster", arguments={"name": build_path(settings, seen.name)}, step=step, total=1)
+def _delete(place: Place, seen: SeenCluster, step: str) -> Call:
+    return Call(name="delete_cluster", arguments={"name": place.build_path(seen.name)}, step=step, total=1)
 
 
 def tell_unhealthy(seen: SeenCluster) -> str:

@@ -35,7 +35,7 @@ class Mend:
 
 def build_pool(pool: Pool, settings: Settings, owner: str) -> dict[str, Any]:
     """Return a new pool as the API takes it. It gets the control plane's version."""
-    zones = 1 if settings.is_zonal else ZONES_OF_A_REGION
+    zones = 1 if settings.place.is_zonal else ZONES_OF_A_REGION
     return {
         "name": pool.name,
         # For each zone. The autoscaler takes over at once; without a node it would have nothing to run on.

@@ -43,17 +43,11 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """The block with its defaults filled in."""
+class Place:
+    """Where a cluster is: all that a look or a deletion has to know."""
 
     project: str
     location: str
-    network: str = "default"
-    subnetwork: str = "default"
-    public: bool = False
-    """Whether the API server answers outside the cloud network too."""
-    channel: Channel = Channel.OFF
-    pools: tuple[Pool, ...] = ()
 
     @property
     def parent(self) -> str:
@@ -70,6 +64,30 @@ class Settings:
         """The identity namespace of the project: there is one, of this name."""
         return f"{self.project}.svc.id.goog"
 
+    def build_path(self, name: str) -> str:
+        """Return the name of a cluster in the API."""
+        return f"{self.parent}/clusters/{name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The block with its defaults filled in."""
+
+    place: Place
+    network: str = "default"
+    subnetwork: str = "default"
+    public: bool = False
+    """Whether the API server answers outside the cloud network too."""
+    channel: Channel = Channel.OFF
+    pools: tuple[Pool, ...] = ()
+
+
+def parse_place(block: Mapping[str, Any]) -> Place:
+    """Read where the cluster is, whatever else is in the block; BadInput names what is missing."""
+    if faults := _find_place_faults(block):
+        raise faults[0]
+    return Place(project=block["project"], location=block["location"])
+
 
 def parse_settings(block: Mapping[str, Any]) -> Settings:
     """Read the block; BadInput names the first field that cannot be used."""
@@ -77,8 +95,7 @@ def parse_settings(block: Mapping[str, Any]) -> Settings:
         raise faults[0]
     access = block.get("endpointAccess") or {}
     return Settings(
-        project=block["project"],
-        location=block["location"],
+        place=parse_place(block),
         network=block.get("network") or "default",
         subnetwork=block.get("subnetwork") or "default",
         public=bool(access.get("public", False)),
@@ -97,11 +114,7 @@ def parse_settings(block: Mapping[str, Any]) -> Settings:
 
 def find_faults(block: Mapping[str, Any]) -> tuple[BadInput, ...]:
     """Find all that GKE could not use, field by field."""
-    found = [
-        _fault(name, f"is missing: write the {what} of the cluster")
-        for name, what in (("project", "project"), ("location", "region or zone"))
-        if not block.get(name)
-    ]
+    found = _find_place_faults(block)
     pools = block.get("nodePools") or ()
     if not pools:
         found.append(_fault("nodePools", "is empty, and GKE makes no cluster without nodes: declare a pool"))
@@ -118,6 +131,14 @@ def find_faults(block: Mapping[str, Any]) -> tuple[BadInput, ...]:
             _fault("releaseChannel", f"is none of {', '.join(_CHANNELS)}: write one of these, or leave it out")
         )
     return tuple(found)
+
+
+def _find_place_faults(block: Mapping[str, Any]) -> list[BadInput]:
+    return [
+        _fault(name, f"is missing: write the {what} of the cluster")
+        for name, what in (("project", "project"), ("location", "region or zone"))
+        if not block.get(name)
+    ]
 
 
 def _fault(name: str, what: str) -> BadInput:

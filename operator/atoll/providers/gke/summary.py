@@ -10,7 +10,7 @@ from atoll.providers.managed.marks import ID, is_unfinished
 from atoll.providers.managed.surroundings import Declared
 
 from .labels import find_label_faults
-from .mends import build_path, find_label_drift, mend_cluster, mend_removals, mend_rules
+from .mends import find_label_drift, mend_cluster, mend_removals, mend_rules
 from .plan import tell_unhealthy
 from .pools import Mend, mend_pool, upgrade_pool
 from .seen import SeenCluster
@@ -48,7 +48,7 @@ def find_drift(declared: Declared, seen: SeenCluster, now: datetime) -> tuple[st
 
 
 def _list_mends(settings: Settings, seen: SeenCluster, owner: str, now: datetime) -> Iterator[Mend]:
-    path = build_path(settings, seen.name)
+    path = settings.place.build_path(seen.name)
     yield from mend_rules(settings, seen, owner, now)
     for wanted in settings.pools:
         yield from mend_pool(wanted, settings, seen, owner, path)
