@@ -34,6 +34,13 @@ def is_given_up(child: ChildCluster, view: ChildView | None) -> bool:
     )
 
 
+def has_failed(child: ChildCluster, view: ChildView | None) -> bool:
+    """Say whether what a child shall be failed: its operation, or with none its last verification."""
+    if child.operation is not None:
+        return child.operation.failed
+    return is_given_up(child, view)
+
+
 def is_known(view: ChildView | None, now: datetime) -> bool:
     """Say whether anybody can tell how a cluster is: it was looked at, and not too long ago."""
     return view is not None and now - view.time < OLD

@@ -15,7 +15,7 @@ from atoll.fleet.observed import ChildCluster
 from atoll.fleet.snapshot import Fleet
 from atoll.fleet.spec import ClusterSet
 
-from .health import is_given_up
+from .health import has_failed, is_given_up
 from .stored import BLOCKING, UNFINISHED, rollout_number
 
 RESIDENCY: Final = "country"
@@ -79,7 +79,7 @@ def open_books(fleet: Fleet) -> Books:
             books.unavailable.add(child.name)
         if _is_moving(fleet, child):
             books.moving.setdefault(child.set_name, set()).add(child.name)
-        if child.revision != child.done_revision and _has_failed(fleet, child):
+        if child.revision != child.done_revision and has_failed(child, fleet.views.get(child.name)):
             books.failed[child.name] = find_remedy(fleet, child)
     return books
 
@@ -160,12 +160,6 @@ def find_limit(
         if len(there) >= limit:
             return f"region {region or '(none)'} changes {limit} at a time (spec.upgrade.maxConcurrentPerRegion)"
     return books.find_environment_limit(child)
-
-
-def _has_failed(fleet: Fleet, child: ChildCluster) -> bool:
-    if child.operation is not None:
-        return child.operation.failed
-    return is_given_up(child, fleet.views.get(child.name))
 
 
 def _is_moving(fleet: Fleet, child: ChildCluster) -> bool:

@@ -25,6 +25,7 @@ from .estimates import Estimate, Estimates
 from .health import (
     explain_failed_checks,
     find_illness,
+    has_failed,
     is_given_up,
     may_leave_failure,
     served_version,
@@ -167,7 +168,7 @@ def _judge(course: Course, wave: str, member: Member, child: ChildCluster, wante
     if is_return(child.revision, course.name):
         return verdict(*_judge_return(course, child, view))
     if ordered and child.revision != child.done_revision:
-        if mine or not _has_failed(child, view):
+        if mine or not has_failed(child, view):
             return verdict(*_judge_moving(course, child, view, mine=mine))
         reason = f"tries {child.version} again, which failed in an earlier rollout"
         step = Step(version=child.version, revision=child.revision, reason=reason)
@@ -220,12 +221,6 @@ def _find_failure(course: Course, child: ChildCluster | None) -> str:
     if begun is not None and run.time < begun:
         return ""
     return f"verification failed: {explain_failed_checks(run)}"
-
-
-def _has_failed(child: ChildCluster, view: ChildView | None) -> bool:
-    if child.operation is not None:
-        return child.operation.failed
-    return is_given_up(child, view)
 
 
 def _judge_return(course: Course, child: ChildCluster, view: ChildView | None) -> tuple[str, str]:
@@ -340,7 +335,7 @@ def _find_hold(course: Course, child: ChildCluster, view: ChildView | None, step
     kind = course.cluster_set.provider.kind
     if kind not in course.fleet.providers:
         return f"spec.provider.{kind} is not available in this operator"
-    failed = child.revision != child.done_revision and _has_failed(child, view)
+    failed = child.revision != child.done_revision and has_failed(child, view)
     if not failed and child.revision != child.done_revision:
         return f"it finishes an earlier change to {child.version} first"
     if failed:
