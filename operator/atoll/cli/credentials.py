@@ -78,7 +78,7 @@ async def read_tenant_kubeconfig(target: Target, child: str, tenant: str, role: 
     if not namespaces:
         raise BadInput(f"Tenant {tenant} has nothing on {child}; see `atoll why tenant/{tenant}` for where it is")
     account = account_name(tenant, role)
-    member = MemberClient(published)
+    member = MemberClient(published, people=True)
     try:
         await member.require_identity(pinned)
         token, _ = await member.store.create_token(SYSTEM_NAMESPACE, account, seconds=seconds)

@@ -45,7 +45,7 @@ async def _observe(store: Store, namespace: str, body: Body) -> Seen:
     secret = await store.get(SECRET, namespace, secret_name(name))
     if secret is None:
         return Seen(reason="no kubeconfig is published for it yet")
-    async with MemberClient(read_secret(secret)) as member:
+    async with MemberClient(read_secret(secret), people=True) as member:
         view = await member.observe()
     if view.cluster_uid != pinned:
         return Seen(reason=f"what answers there is cluster {view.cluster_uid} and not the pinned {pinned}")

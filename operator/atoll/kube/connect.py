@@ -32,6 +32,7 @@ from .credentials import (
     TokenFileCredentials,
     check_token,
 )
+from .login_programs import check_program
 
 KUBECONFIG_LIMIT: Final = 256 * 1024
 NESTING_LIMIT: Final = 2000
@@ -115,6 +116,7 @@ class Connection:
         text: str,
         *,
         trusted: bool = False,
+        people: bool = False,
         folder: Path | None = None,
         context: str = "",
         contexts: TlsContexts | None = None,
@@ -122,10 +124,11 @@ class Connection:
         """Read a kubeconfig; raises BadInput naming the field that cannot be used.
 
         `trusted` is for the operator's own management kubeconfig alone: it allows exec plugins, file paths (relative to
-        `folder`), a proxy, and the system's authorities.
+        `folder`), a proxy, and the system's authorities. `people` is for somebody at a terminal: the clouds' own
+        programs for logging in may be run.
         """
         contexts = contexts or TlsContexts()
-        entries = read_entries(text, trusted=trusted, context=context)
+        entries = read_entries(text, trusted=trusted, people=people, context=context)
         cluster, cluster_path = entries.cluster, entries.cluster_path
         reader = _Reader(folder=folder or Path.cwd())
         ca = reader.pem(cluster, "certificate-authority", cluster_path)
@@ -158,7 +161,7 @@ class Connection:
         )
 
 
-def read_entries(text: str, *, trusted: bool = False, context: str = "") -> Entries:
+def read_entries(text: str, *, trusted: bool = False, people: bool = False, context: str = "") -> Entries:
     """Return what a context uses (default: current-context); raises BadInput naming the field that cannot be used.
 
     Unless it is `trusted`, every entry is checked, used or not.
@@ -166,11 +169,13 @@ def read_entries(text: str, *, trusted: bool = False, context: str = "") -> Entr
     config = _load(text, trusted=trusted)
     if not trusted:
         _check_section(config, "clusters", "cluster", _CLUSTER_FIELDS)
-        _check_section(config, "users", "user", _USER_FIELDS)
+        _check_section(config, "users", "user", _USER_FIELDS | {"exec"} if people else _USER_FIELDS)
     entries = _pick(config, context)
     if trusted:
         _check_fields(entries.cluster, _TRUSTED_CLUSTER_FIELDS, entries.cluster_path)
         _check_fields(entries.user, _TRUSTED_USER_FIELDS, entries.user_path)
+    elif isinstance(plugin := entries.user.get("exec"), Mapping):
+        check_program(plugin, f"{entries.user_path}.exec")
     return entries
 
 

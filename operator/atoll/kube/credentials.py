@@ -205,9 +205,10 @@ class PluginCredentials:
                 status: dict[str, Any] = await provider(node("users[].user.exec", self._plugin)).run()
         except Exception as error:  # noqa: BLE001 - the runner raises bare exceptions of several libraries
             # What the plugin printed may hold a secret.
-            raise Refused(
-                f"credential plugin `{command}` failed ({type(error).__name__}); run it by hand to see why"
-            ) from None
+            remedy = "run it by hand to see why"
+            if isinstance(error, FileNotFoundError):
+                remedy = str(self._plugin.get("installHint") or "install it")
+            raise Refused(f"credential plugin `{command}` failed ({type(error).__name__}); {remedy}") from None
         token, certificate, key = (
             str(status.get(name) or "") for name in ("token", "clientCertificateData", "clientKeyData")
         )

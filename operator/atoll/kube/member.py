@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, Self
 
@@ -34,6 +34,7 @@ from .kinds import (
     VALIDATING_POLICY_BINDING,
     Kind,
 )
+from .kubeconfigs import digest
 from .store import Store
 from .together import Together
 from .transport import Transport
@@ -77,18 +78,24 @@ class MemberClient:
         self,
         kubeconfig: str,
         *,
+        people: bool = False,
         contexts: TlsContexts | None = None,
-        transport: Transport | None = None,
+        transport: Callable[[Connection], Transport | None] = lambda _: None,
         concurrency: int = 6,
         seconds: float = OBSERVE_SECONDS,
     ) -> None:
         """Read the kubeconfig (secret, self-contained); raises BadInput naming the field that cannot be used.
 
-        `seconds` is the time-out of each request.
+        `people`: somebody at a terminal asks, and the clouds' own programs may log in as them. `seconds` is the
+        time-out of each request.
         """
-        self.connection = Connection.from_kubeconfig(kubeconfig, contexts=contexts)
+        self.digest = digest(kubeconfig)
+        """Of the kubeconfig that it was opened with."""
+        self.connection = Connection.from_kubeconfig(kubeconfig, people=people, contexts=contexts)
         # One slow child holds its own slots and nobody else's.
-        self.store = Store(self.connection, transport=transport, concurrency=concurrency, seconds=seconds)
+        self.store = Store(
+            self.connection, transport=transport(self.connection), concurrency=concurrency, seconds=seconds
+        )
         self._user: tuple[str, tuple[str, ...]] | None = None
 
     async def __aenter__(self) -> Self:

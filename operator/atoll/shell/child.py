@@ -57,11 +57,12 @@ class ChildWorker(Worker[ChildView]):
         self._steps: tuple[ChildStep, ...] = ()
         self._seen: ChildView | None = None
         self._member: MemberClient | None = None
-        self._member_digest = ""
         self._failures = 0
         self._silent = 0
         self._silent_since: datetime | None = None
         self._last: MemberView | None = None
+        self._inside: tuple[float, ChildView] | None = None
+        """When its own API server was asked last, and what was told."""
         self._hands = ChildHands(context, fleet, name)
 
     def assign(self, steps: tuple[ChildStep, ...], seen: ChildView | None) -> None:
@@ -156,8 +157,25 @@ class ChildWorker(Worker[ChildView]):
         if not _has_server(cluster):
             await self._disconnect()
             return view
+        if (inside := self._recall_inside(cluster, provider)) is not None:
+            return replace(
+                view,
+                member=inside.member,
+                kubeconfig_digest=inside.kubeconfig_digest,
+                published_digest=inside.published_digest,
+            )
         view = await self._look_at_secret(view, provider, ref)
-        return await self._look_inside(view, spec.get("clusterUID", ""))
+        view = await self._look_inside(view, spec.get("clusterUID", ""))
+        self._inside = (asyncio.get_running_loop().time(), view)
+        return view
+
+    def _recall_inside(self, cluster: ObservedCluster, provider: Provider) -> ChildView | None:
+        """Return what its own API server told, while a cloud works for minutes: it is asked as often as at rest."""
+        if self._inside is None or not (provider.info().short_logins and _is_moving(cluster)):
+            return None
+        asked, inside = self._inside
+        is_old = asyncio.get_running_loop().time() - asked > self._context.settings.resync_seconds
+        return None if is_old or inside.member is None or inside.refused is not None else inside
 
     async def _look_at_secret(self, view: ChildView, provider: Provider, ref: ClusterRef) -> ChildView:
         """Compare the published kubeconfig with what the provider hands out; connect by the published one."""
@@ -186,16 +204,14 @@ class ChildWorker(Worker[ChildView]):
     async def _connect(self, kubeconfig: str) -> None:
         if not kubeconfig:
             return
-        wanted = digest(kubeconfig)
-        if self._member is None or wanted != self._member_digest:
+        if self._member is None or digest(kubeconfig) != self._member.digest:
             await self._disconnect()
             self._member = self._context.connect(kubeconfig)
-            self._member_digest = wanted
 
     async def _disconnect(self) -> None:
         if self._member is not None:
             await self._member.close()
-        self._member, self._member_digest, self._last = None, "", None
+        self._member, self._last, self._inside = None, None, None
 
     async def _look_inside(self, view: ChildView, pinned: str) -> ChildView:
         """Ask the child's own API server; a wrong identity is told, and nothing of that server is believed."""

@@ -28,7 +28,7 @@ from atoll.fleet.values import Version, thaw
 from atoll.kube.borders import run_borders
 from atoll.kube.gate_job import run_gate_job
 from atoll.kube.kinds import CONFIG_MAP, KINDS, SECRET, Kind
-from atoll.kube.kubeconfigs import build_public, build_secret, read_secret, secret_name
+from atoll.kube.kubeconfigs import build_public, build_secret, digest, read_secret, secret_name
 from atoll.kube.member import MemberClient
 from atoll.kube.preflight import run_preflight
 from atoll.kube.verify import run_checks
@@ -64,7 +64,7 @@ class ChildHands:
             case ForgetCluster():
                 await self._forget(step)
             case PublishKubeconfig():
-                await self._publish(body)
+                await self._publish(body, member)
             case ApplyMemberObject():
                 store = (await self._pinned(body, member)).store
                 body = thaw(step.body)
@@ -134,20 +134,22 @@ class ChildHands:
     def _ref(self, body: Body) -> ClusterRef:
         return ClusterRef(fleet=self._fleet, name=self._name, id=body["spec"]["id"])
 
-    async def _publish(self, body: Body) -> None:
+    async def _publish(self, body: Body, member: MemberClient | None) -> None:
         provider = self._context.providers[body["spec"]["provider"]]
         kubeconfig = await provider.kubeconfig(self._ref(body))
         pinned = body["spec"].get("clusterUID", "")
         if pinned:
             # Whoever reads the Secret would follow it to a stranger.
-            client = self._context.connect(kubeconfig)
+            is_open = member is not None and member.digest == digest(kubeconfig)
+            client = member if member is not None and is_open else self._context.connect(kubeconfig)
             try:
                 await client.require_identity(pinned)
             except IdentityMismatch as error:
                 self.stranger = (error.reason, str(error))
                 raise
             finally:
-                await client.close()
+                if client is not member:
+                    await client.close()
         self.stranger = None
         shown = build_public(kubeconfig) if provider.info().short_logins else kubeconfig
         await self._context.store.apply(build_secret(self._name, self._fleet, shown, owner=body), FIELD_MANAGER)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -11,7 +12,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 from atoll.decision import decide
-from atoll.errors import AtollError, Conflict, Retryable
+from atoll.errors import AtollError
 from atoll.fleet.hosts import HostView
 from atoll.fleet.observed import ChildView
 from atoll.fleet.plan import ApplyMemberObject, DeleteMemberObject, Plan
@@ -52,6 +53,8 @@ class FleetWorker:
         self._workers: dict[str, ChildWorker] = {}
         self._busy_since: dict[str, datetime] = {}
         self._failures = 0
+        self._work_seconds = 0.0
+        """CPU that the last decision took."""
         self._unfinished: set[str] = set()
         """Children for which steps were planned: they are decided about again after each look, changed or not."""
         settings = context.settings
@@ -80,7 +83,7 @@ class FleetWorker:
     async def _run(self) -> None:
         deadline: datetime | None = self._context.clock.now()
         while True:
-            await self._wakeup.sleep_until(deadline)
+            await self._wakeup.sleep_until(deadline, work=self._work_seconds)
             try:
                 with self._context.metrics.seconds.time():
                     deadline = await self._decide_once()
@@ -103,11 +106,13 @@ class FleetWorker:
         fleet = await self._gather.build(views, dict(self._host_views), dict(self._busy_since))
         fleet = replace(fleet, readings=self._gates.readings)
         self._covers.begin()
+        began = time.thread_time()
         decision = decide(fleet, now, covers=self._covers)
+        self._work_seconds = time.thread_time() - began
         plan = decision.plan
         self._note_busy(plan, now)
         await self._gates.follow(plan.questions)
-        wrote, failed = await self._act(plan)
+        wrote, failed = await self._hands.carry_out(plan.hub)
         self._unfinished = set(plan.children)
         for name, worker in self._workers.items():
             steps = plan.children.get(name, ())
@@ -122,34 +127,6 @@ class FleetWorker:
         self._failures = min(self._failures + 1, 10)
         retry = now + timedelta(seconds=pause)
         return retry if plan.wake is None else min(retry, plan.wake)
-
-    async def _act(self, plan: Plan) -> tuple[bool, bool]:
-        """Carry out the steps on the management plane; say (something was written, something failed)."""
-        wrote = failed = False
-        for step in plan.hub:
-            name = type(step).__name__
-            try:
-                wrote |= await self._hands.act(step)
-            except Conflict as error:
-                # Somebody wrote first: what they wrote is on its way to the cache, and decides anew.
-                log.info("%s: %s %s/%s: %s", self.name, name, step.kind, step.name, error)
-                await self._hands.refresh(step)
-                failed = True
-            except AtollError as error:
-                log.log(
-                    logging.WARNING if isinstance(error, Retryable) else logging.ERROR,
-                    "%s: %s %s/%s failed: %s",
-                    self.name,
-                    name,
-                    step.kind,
-                    step.name,
-                    error,
-                )
-                self._context.metrics.steps.labels(name, "failed").inc()
-                failed = True
-            else:
-                self._context.metrics.steps.labels(name, "done").inc()
-        return wrote, failed
 
     async def _match_workers(self) -> None:
         """Have one worker for each ChildCluster."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Final, assert_never
 
+from atoll.errors import AtollError, Conflict, Retryable
 from atoll.fleet.conditions import find
 from atoll.fleet.plan import (
     ApplyObject,
@@ -26,6 +30,8 @@ from .context import FIELD_MANAGER, FINALIZER_MANAGER, STATUS_MANAGER, Context
 
 log: Final = logging.getLogger("atoll.hub")
 
+ABREAST: Final = 16
+"""How many writes may be under way at once: beyond that an API server with fair queues gains nothing."""
 BY_NAME: Final = {kind.kind: kind for kind in ATOLL_KINDS}
 
 
@@ -36,6 +42,32 @@ class HubHands:
         self._context = context
         self._cache = cache
         self._fleet = fleet
+
+    async def carry_out(self, steps: Sequence[HubStep]) -> tuple[bool, bool]:
+        """Carry out steps in order, side by side where that may be; say (anything was written, anything failed)."""
+        results = [
+            result for row in _group(steps) for result in await asyncio.gather(*(self._try(step) for step in row))
+        ]
+        return any(wrote for wrote, _ in results), any(failed for _, failed in results)
+
+    async def _try(self, step: HubStep) -> tuple[bool, bool]:
+        """Carry out one step; say whether it has (written, failed)."""
+        name = type(step).__name__
+        try:
+            try:
+                wrote = await self.act(step)
+            except Conflict as error:
+                # Somebody wrote first: what they wrote is on its way to the cache, and decides anew.
+                log.info("%s: %s %s/%s: %s", self._fleet, name, step.kind, step.name, error)
+                await self.refresh(step)
+                return False, True
+        except AtollError as error:
+            level = logging.WARNING if isinstance(error, Retryable) else logging.ERROR
+            log.log(level, "%s: %s %s/%s failed: %s", self._fleet, name, step.kind, step.name, error)
+            self._context.metrics.steps.labels(name, "failed").inc()
+            return False, True
+        self._context.metrics.steps.labels(name, "done").inc()
+        return wrote, False
 
     async def act(self, step: HubStep) -> bool:
         """Carry out one step; say whether one of our objects changed by it."""
@@ -152,3 +184,15 @@ class HubHands:
             now=self._context.clock.now(),
             type="Warning" if step.type == "Warning" else "Normal",
         )
+
+
+def _group(steps: Sequence[HubStep]) -> Iterator[list[HubStep]]:
+    """Group what may be done at once: steps in a row of one type, on different objects of one kind."""
+    for _, row in groupby(steps, lambda step: (type(step), step.kind)):
+        group: dict[str, HubStep] = {}
+        for step in row:
+            if step.name in group or len(group) == ABREAST:
+                yield list(group.values())
+                group = {}
+            group[step.name] = step
+        yield list(group.values())

@@ -52,8 +52,7 @@ async def run_operator(
     prometheus = Prometheus(clock)
 
     def connect(kubeconfig: str) -> MemberClient:
-        member = Connection.from_kubeconfig(kubeconfig, contexts=contexts)
-        return MemberClient(kubeconfig, contexts=contexts, transport=transport(member))
+        return MemberClient(kubeconfig, contexts=contexts, transport=transport)
 
     try:
         kube_system = await store.get(NAMESPACE, None, "kube-system")

@@ -21,8 +21,12 @@ class Wakeup:
         """Wake the sleeper soon."""
         self._event.set()
 
-    async def sleep_until(self, deadline: datetime | None) -> None:
-        """Sleep until somebody wakes us or the deadline has come; then gather what else comes in a short while."""
+    async def sleep_until(self, deadline: datetime | None, *, work: float = 0.0) -> None:
+        """Sleep until somebody wakes us or the deadline has come; then gather what else comes in a short while.
+
+        `work`: seconds of CPU that the last decision took. Gathering lasts as long at least, so that a large fleet in
+        which much happens is not decided about all the time, with none left for carrying out what was decided.
+        """
         seconds = None
         if deadline is not None:
             seconds = max(0.0, (deadline - self._clock.now()).total_seconds())
@@ -32,11 +36,11 @@ class Wakeup:
         except TimeoutError:
             return
         loop = asyncio.get_running_loop()
-        latest = loop.time() + self._limit
+        debounce, latest = max(self._debounce, work), loop.time() + max(self._limit, 2 * work)
         while loop.time() < latest:
             self._event.clear()
             try:
-                async with asyncio.timeout(min(self._debounce, max(0.0, latest - loop.time()))):
+                async with asyncio.timeout(min(debounce, max(0.0, latest - loop.time()))):
                     await self._event.wait()
             except TimeoutError:
                 break

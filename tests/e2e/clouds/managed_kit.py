@@ -13,7 +13,9 @@ from typing import Any, Final
 
 import psutil
 import pytest
+import yaml
 
+from atoll.kube.kubeconfigs import read_secret
 from tests.cloudsim.core import run_cloud
 from tests.cloudsim.eks_kit import unpack_token
 from tests.cloudsim.sts import TOKEN_PREFIX
@@ -80,6 +82,26 @@ class World:
         path.touch(mode=0o600)
         path.write_text(case.planes().planes.kubeconfig(case.key(self.cluster(case))))
         return self.home.get(kind, name, namespace=namespace, kubeconfig=path)
+
+    def lend_program(self, case: CloudCase) -> Path:
+        """Return a folder with the program that people would have: it knows a token that the cluster takes."""
+        (user,) = yaml.safe_load(read_secret(self.home.get("secret", f"{case.child}-kubeconfig", namespace=case.name)))[
+            "users"
+        ]
+        key = case.key(self.cluster(case))
+        token = next(token for token in list(case.cloud.tokens_shown) if case.cloud.authenticate(key, token))
+        said = {
+            "apiVersion": user["user"]["exec"]["apiVersion"],
+            "kind": "ExecCredential",
+            "status": {"token": token},
+        }
+        folder = self.folder / f"programs-{case.name}"
+        folder.mkdir(mode=0o700)
+        (folder / "said.json").write_text(json.dumps(said))
+        program = folder / user["user"]["exec"]["command"]
+        program.write_text(f"#!/bin/sh\nexec cat {folder}/said.json\n")
+        program.chmod(0o700)
+        return folder
 
     def wait(
         self,

@@ -5,6 +5,7 @@ The clouds are stand-ins that speak the real ones' protocols to the real SDKs; t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -121,6 +122,25 @@ def test_what_is_published_of_them_is_a_command_and_no_login(fleets: World) -> N
         (user,) = yaml.safe_load(read_secret(secret))["users"]
         assert set(user["user"]) == {"exec"}
         assert user["user"]["exec"]["command"] == commands[case.name]
+
+
+def test_people_get_into_them_with_the_clouds_own_programs(fleets: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = fleets.home
+    for case in fleets.cases.values():
+        programs = fleets.lend_program(case)
+        with monkeypatch.context() as patched:
+            patched.setitem(home.environment, "PATH", f"{programs}:{home.environment['PATH']}")
+            config = home.child_kubeconfig(case.child, "--tenant", "shop", "--role", "developer", namespace=case.name)
+            report = json.loads(home.atoll("report", "-n", case.name, "-o", "json").stdout)
+        asked = {
+            (verb, what, where): home.kubectl(
+                "auth", "can-i", verb, what, "-n", where, kubeconfig=config, ok=False
+            ).stdout.strip()
+            for verb, what, where in (("create", "pods", "shop--prod"), ("get", "secrets", "kube-system"))
+        }
+        assert list(asked.values()) == ["yes", "no"], case.name
+        seen = {cluster["name"]: cluster["seen"] for cluster in report["clusters"]}
+        assert seen[case.child]["reason"] == "", seen
 
 
 def test_a_change_of_version_takes_the_same_course_with_every_kind_of_child(fleets: World) -> None:

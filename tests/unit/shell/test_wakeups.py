@@ -48,3 +48,12 @@ async def test_a_storm_of_events_does_not_put_off_the_decision_for_ever():
         await asyncio.wait_for(wakeup.sleep_until(None), 1)
     finally:
         storming.cancel()
+
+
+async def test_who_works_long_on_a_decision_gathers_longer_for_the_next_one():
+    wakeup = open_wakeup()
+    wakeup.wake()
+    slept = asyncio.create_task(wakeup.sleep_until(None, work=0.3))
+    await asyncio.sleep(0.2)
+    assert not slept.done(), "twenty milliseconds of silence end it where decisions are quick"
+    await asyncio.wait_for(slept, 5)

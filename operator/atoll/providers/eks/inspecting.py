@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 from atoll.errors import Conflict, Refused
 from atoll.ports import Finding, Operation, OperationType, WantedCluster
@@ -21,35 +22,24 @@ def inspect(
     """Ask EKS what would be in the way of an operation."""
     target = parse_minor(operation.to_version)
     if operation.type is OperationType.REVERT:
-        return tuple(_ask_insights(reader, seen, RETURN, target)) if seen is not None else ()
-    if seen is None or seen.version != target:
-        unavailable = tuple(_ask_version(reader, target))
-        if unavailable:
-            # Nothing fits a version that is not there.
-            return unavailable
+        return tuple(_explain(reader, seen, _list_insights(reader, seen, RETURN, target))) if seen is not None else ()
+    if (seen is None or seen.version != target) and not reader.is_offered(target):
+        # Nothing fits a version that is not there.
+        return (
+            Finding(
+                reason="VersionUnavailable",
+                message=f"EKS does not offer Kubernetes {target} in this region: choose another spec.version "
+                "(`aws eks describe-cluster-versions` lists what there is)",
+                field="spec.version",
+            ),
+        )
     found: list[Finding] = []
     found += _ask_addons(reader, wanted, target)
     if operation.type is OperationType.CHANGE and seen is not None and seen.version != target:
-        _refresh(reader, seen.name, target, now)
-        found += _ask_insights(reader, seen, UPGRADE, target)
+        insights = _list_insights(reader, seen, UPGRADE, target)
+        _refresh(reader, seen.name, insights, now)
+        found += _explain(reader, seen, insights)
     return tuple(found)
-
-
-def _ask_version(reader: Reader, target: str) -> Iterable[Finding]:
-    offered = reader.pages("describe_cluster_versions", target, "clusterVersions", clusterVersions=[target])
-    usable = [
-        one
-        for one in offered
-        if one.get("clusterVersion") == target
-        and "UNSUPPORTED" not in {str(one.get("versionStatus", "")).upper(), str(one.get("status", "")).upper()}
-    ]
-    if not usable:
-        yield Finding(
-            reason="VersionUnavailable",
-            message=f"EKS does not offer Kubernetes {target} in this region: choose another spec.version "
-            "(`aws eks describe-cluster-versions` lists what there is)",
-            field="spec.version",
-        )
 
 
 def _ask_addons(reader: Reader, wanted: WantedCluster, target: str) -> Iterable[Finding]:
@@ -68,11 +58,9 @@ def _ask_addons(reader: Reader, wanted: WantedCluster, target: str) -> Iterable[
             yield Finding(reason="AddonUnavailable", message=message, field=f"{field}.version")
 
 
-def _refresh(reader: Reader, name: str, target: str, now: datetime) -> None:
+def _refresh(reader: Reader, name: str, insights: list[Any], now: datetime) -> None:
     """Let EKS look again where it has looked more than a day ago; what it finds counts from the next question on."""
-    about = {"categories": [UPGRADE], "kubernetesVersions": [target]}
-    known = reader.pages("list_insights", name, "insights", clusterName=name, filter=about)
-    if not are_stale(known, now):
+    if not are_stale(insights, now):
         return
     try:
         reader.read("start_insights_refresh", name, clusterName=name)
@@ -81,10 +69,13 @@ def _refresh(reader: Reader, name: str, target: str, now: datetime) -> None:
         return
 
 
-def _ask_insights(reader: Reader, seen: SeenCluster, category: str, target: str) -> Iterable[Finding]:
-    about = {"categories": [category], "kubernetesVersions": [target], "statuses": ["ERROR"]}
-    known = reader.pages("list_insights", seen.name, "insights", clusterName=seen.name, filter=about)
-    for insight_id in find_errors(known):
+def _list_insights(reader: Reader, seen: SeenCluster, category: str, target: str) -> list[Any]:
+    about = {"categories": [category], "kubernetesVersions": [target]}
+    return reader.pages("list_insights", seen.name, "insights", clusterName=seen.name, filter=about)
+
+
+def _explain(reader: Reader, seen: SeenCluster, insights: list[Any]) -> Iterable[Finding]:
+    for insight_id in find_errors(insights):
         answer = reader.read("describe_insight", seen.name, clusterName=seen.name, id=insight_id)
         if answer is not None:
             yield build_finding(answer["insight"], seen.name)

@@ -11,10 +11,12 @@ from atoll.providers.managed.calling import Caller
 
 from .errors import is_gone
 from .permissions import to_api_name
-from .seen import Offer, parse_offer
+from .seen import Offer, is_usable, parse_offer
 
 CATALOGUE_SECONDS: Final = 3600.0
 """How long it is believed which versions of an add-on there are."""
+VERSIONS_SECONDS: Final = 60.0
+"""How long a version is believed to be on offer: many clusters move to the same one at the same time."""
 PAGES_LIMIT: Final = 1000
 
 Answer = TypeVar("Answer")
@@ -27,6 +29,8 @@ class Reader:
         """`client` returns the EKS client, and opens it first where that is needed."""
         self._client = client
         self._caller = caller
+        self._offered: dict[str, float] = {}
+        """When a minor version was last seen on offer."""
         self._offers: dict[tuple[str, str], tuple[float, Offer]] = {}
         self._lock = threading.Lock()
 
@@ -65,6 +69,19 @@ class Reader:
             if not token:
                 break
         return found
+
+    def is_offered(self, minor: str) -> bool:
+        """Say whether clusters of a minor version may be made, or brought there, in this region."""
+        with self._lock:
+            seen = self._offered.get(minor)
+        if seen is not None and time.monotonic() - seen < VERSIONS_SECONDS:
+            return True
+        answers = self.pages("describe_cluster_versions", minor, "clusterVersions", clusterVersions=[minor])
+        if not any(is_usable(one, minor) for one in answers):
+            return False
+        with self._lock:
+            self._offered[minor] = time.monotonic()
+        return True
 
     def offer(self, addon: str, minor: str) -> Offer:
         """Return which versions of an add-on fit a minor version; none where EKS does not know it."""

@@ -228,3 +228,9 @@ def _words(code: str, message: str, resources: Any) -> str:
 
 def _moment(value: Any) -> datetime:
     return value.astimezone(UTC) if isinstance(value, datetime) else datetime.fromtimestamp(0, UTC)
+
+
+def is_usable(said: Mapping[str, Any], minor: str) -> bool:
+    """Say whether what EKS says of a version lets clusters have it."""
+    states = {str(said.get("versionStatus", "")).upper(), str(said.get("status", "")).upper()}
+    return said.get("clusterVersion") == minor and "UNSUPPORTED" not in states

@@ -10,16 +10,14 @@ import binascii
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
-from atoll.kube.kubeconfigs import LOGIN_COMMAND
+from atoll.kube.kubeconfigs import LOGIN_COMMAND, dump_kubeconfig
 
 
 def build_kubeconfig(name: str, *, server: str, authority: str, token: str, login_command: Mapping[str, Any]) -> str:
     """Return a kubeconfig (secret) with a token. `login_command`: the `exec` block for people, kept beside it."""
     ca = base64.b64encode(authority.encode()).decode()
     extension = {"name": LOGIN_COMMAND, "extension": dict(login_command)}
-    return yaml.safe_dump(
+    return dump_kubeconfig(
         {
             "apiVersion": "v1",
             "kind": "Config",
@@ -27,8 +25,7 @@ def build_kubeconfig(name: str, *, server: str, authority: str, token: str, logi
             "users": [{"name": name, "user": {"token": token, "extensions": [extension]}}],
             "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
             "current-context": name,
-        },
-        sort_keys=False,
+        }
     )
 
 
