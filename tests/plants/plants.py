@@ -214,4 +214,20 @@ PLANTS: Final = (
         new="    if cluster.drift:\n",
         tests="tests/unit/membership/test_operations.py",
     ),
+    Plant(
+        promise=10,
+        about="whatever program a Secret names logs people in",
+        file="kube/login_programs.py",
+        old='or not known.fullmatch(" ".join(arguments)):',
+        new=":",
+        tests="tests/unit/kube/test_login_programs.py",
+    ),
+    Plant(
+        promise=7,
+        about="a rollout's record is written beside what it records",
+        file="shell/hub_act.py",
+        old="groupby(steps, lambda step: (type(step), step.kind))",
+        new="groupby(steps, lambda step: True)",
+        tests="tests/unit/shell/test_hub_act.py",
+    ),
 )
