@@ -53,11 +53,13 @@ class Lane:
             os.killpg(self._process.pid, signal.SIGINT)
             self._process.wait()
 
-    def tell(self) -> None:
-        """Print what it said."""
+    def tell(self) -> str:
+        """Print what it said; return the last line of that, which sums it up."""
         self._said.seek(0)
+        text = self._said.read()
         print(f"── tests of {self.name}:", flush=True)
-        sys.stdout.write(self._said.read())
+        sys.stdout.write(text)
+        return text.rstrip().rpartition("\n")[2].strip("= ")
 
 
 def main(arguments: list[str]) -> int:
@@ -75,8 +77,8 @@ def main(arguments: list[str]) -> int:
         for lane in lanes:
             codes.append(lane.wait())
             print(f"── {lane.name} took {(time.monotonic() - began) / 60:.1f} min", flush=True)
-        for lane in lanes:
-            lane.tell()
+        ends = [f"── {lane.name}: {lane.tell()}" for lane in lanes]
+        print("\n".join(ends), flush=True)
     print(f"── all took {(time.monotonic() - began) / 60:.1f} min", flush=True)
     return max(0 if code == NOTHING_COLLECTED else code for code in codes)
 
