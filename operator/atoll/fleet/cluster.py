@@ -74,8 +74,6 @@ class WantedCluster:
     """Governance labels, for tags of clouds."""
     hosts: tuple[str, ...] = ()
     """Claimed hosts, for providers that use a HostPool."""
-    credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Content of the credentials Secret, if the block names one. Never logged."""
     authentication: Mapping[str, Any] | None = field(default_factory=dict)
     """`spec.authentication`; empty: it trusts no issuer. None: it has not been told yet and keeps what it has."""
     drill_before_change: bool = False

@@ -13,6 +13,8 @@ from atoll.errors import BadInput
 from atoll.fleet.names import MANAGED_LABELS
 from atoll.ports import Body
 
+from .secret_text import read_text
+
 SECRET_TYPE: Final = "cluster.x-k8s.io/secret"  # noqa: S105 - a type, no secret
 CLUSTER_NAME_LABEL: Final = "cluster.x-k8s.io/cluster-name"
 KEY: Final = "value"
@@ -67,14 +69,13 @@ def build_secret(
 
 def read_secret(secret: Mapping[str, Any], key: str = KEY) -> str:
     """Return the kubeconfig in a Secret; raises BadInput naming the key, never its content."""
-    encoded = (secret.get("data") or {}).get(key)
-    name = (secret.get("metadata") or {}).get("name", "")
-    if not isinstance(encoded, str) or not encoded:
-        raise BadInput(f"Secret {name} has no key `{key}`; put the kubeconfig there", field=f"data.{key}")
-    try:
-        return base64.b64decode(encoded, validate=True).decode()
-    except ValueError:
-        raise BadInput(f"key `{key}` of Secret {name} is no text in base64", field=f"data.{key}") from None
+    text = read_text(secret, key)
+    if not text:
+        name = (secret.get("metadata") or {}).get("name", "")
+        there = bool((secret.get("data") or {}).get(key))
+        problem = f"holds no text in base64 under `{key}`" if there else f"has no key `{key}`"
+        raise BadInput(f"Secret {name} {problem}; put the kubeconfig there", field=f"data.{key}")
+    return text
 
 
 def build_public(kubeconfig: str) -> str:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
-from atoll.decision.settings import CREDENTIALS, settle_settings
+from atoll.decision.settings import CREDENTIALS
 from atoll.errors import BadInput, Unreachable
 from atoll.kube.kinds import SECRET
+from atoll.kube.secret_text import read_text
 from atoll.kube.store import Store
-from atoll.ports import Body, ClusterRef
+from atoll.ports import ClusterRef
 from atoll.providers.managed.surroundings import Declared
 
 from .cache import Cache
+from .member_blocks import find_child, find_settings
 
 ENDPOINT: Final = "endpoint"
 """Key of the Secret that names another address than the cloud's own."""
@@ -36,8 +36,8 @@ class CloudSurroundings:
 
     async def declared(self, ref: ClusterRef) -> Declared:
         """Read what is declared of a cluster; BadInput where a Secret is missing, Unreachable where nobody can tell."""
-        child = self._cache.get(ref.fleet, "ChildCluster", ref.name)
-        if child is None or child["spec"].get("id") != ref.id:
+        child = find_child(self._cache, ref)
+        if child is None:
             raise Unreachable(f"there is no ChildCluster {ref.name} with id {ref.id}")
         cluster_set = self._cache.get(ref.fleet, "ClusterSet", child["spec"]["setName"])
         if cluster_set is None:
@@ -70,21 +70,9 @@ class CloudSurroundings:
                 raise BadInput(
                     f"{field} names Secret {name}, which is not there. Make it, or name another.", field=field
                 )
-            try:
-                texts = {
-                    key: base64.b64decode(value, validate=True).decode()
-                    for key, value in (secret.get("data") or {}).items()
-                }
-            except (binascii.Error, UnicodeDecodeError):
-                raise BadInput(f"Secret {name} holds a value that is no text.", field=field) from None
+            texts = {key: read_text(secret, key) for key in secret.get("data") or {}}
+            for key, text in texts.items():
+                if secret["data"][key] and not text:
+                    raise BadInput(f"Secret {name} holds no text under `{key}`: write it anew.", field=field)
             self._secrets[fleet, name] = (now, texts)
         return self._secrets[fleet, name][1]
-
-
-def find_settings(cluster_set: Body, child: Body, kind: str) -> Mapping[str, Any]:
-    """Return the block that holds for a cluster, from bodies as they stand: converting a large set costs more."""
-    block: dict[str, Any] = (cluster_set["spec"].get("provider") or {}).get(kind) or {}
-    name = child["spec"]["memberName"]
-    member = next((item for item in cluster_set["spec"].get("clusters") or () if item["name"] == name), None)
-    own: dict[str, Any] = (member or {}).get(kind) or {}
-    return settle_settings({**block, **own}, child["spec"].get("cloud") or {}, listed=member is not None)

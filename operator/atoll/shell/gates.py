@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -11,6 +10,7 @@ from typing import Final
 from atoll.errors import AtollError
 from atoll.fleet.gates import GateKey, GateReading, MetricQuestion
 from atoll.kube.kinds import SECRET
+from atoll.kube.secret_text import read_text
 
 from .context import Context
 
@@ -71,11 +71,7 @@ class GateAsker:
 
     async def _read_token(self, name: str) -> str:
         secret = await self._context.store.get(SECRET, self._fleet, name)
-        coded = ((secret or {}).get("data") or {}).get("token", "")
-        try:
-            token = base64.b64decode(coded, validate=True).decode().strip()
-        except ValueError:
-            token = ""
+        token = read_text(secret, "token").strip()
         if not token:
             raise AtollError(f"Secret {name} has no bearer token under the key `token`. Create it in the fleet")
         return token

@@ -5,8 +5,6 @@ Login keys are read when they are needed and kept in memory for moments only.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping
 from typing import Final
 
@@ -15,6 +13,7 @@ from atoll.errors import LoginKeyMissing, Refused
 from atoll.fleet.hosts import HostPool, Role
 from atoll.hosts.access import HostAccess, Jump
 from atoll.kube.kinds import CONFIG_MAP, SECRET
+from atoll.kube.secret_text import read_text
 from atoll.kube.store import Store
 from atoll.ports import Clock, ClusterRef
 from atoll.providers.kubeadm.surroundings import ClaimedHost
@@ -85,11 +84,7 @@ class FleetSurroundings:
         secret = await self._store.get(SECRET, fleet, name)
         if secret is None:
             raise LoginKeyMissing(f"{where} names Secret {name}, which is not there. Make it, with key {KEY_FIELD}.")
-        encoded = (secret.get("data") or {}).get(KEY_FIELD, "")
-        try:
-            key = base64.b64decode(encoded, validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
-            key = ""
+        key = read_text(secret, KEY_FIELD)
         if not key:
             raise LoginKeyMissing(f"{where} names Secret {name}, which has no key {KEY_FIELD}. Add the private key.")
         return key

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from atoll.decision.settings import locate, settle_settings
-from atoll.shell.clouds import find_settings
+from atoll.shell.member_blocks import find_settings
 
 EKS = {"region": "eu-west-1", "roleARN": "arn:aws:iam::1:role/x", "credentialsSecretRef": {"name": "aws"}}
 
