@@ -46,6 +46,7 @@ NAMED: Final = 5
 
 _SEVERAL: Final = frozenset({"MemberTold", "WaveSoaking", "MembersFailed", "MembersReverted", "MembersDone"})
 """What may be told several times although no status was written between: another hop, another end, another number."""
+_ORDERS: Final = frozenset({"MemberTold", "MemberSentBack"})
 _FINISHED: Final = ("Done", "Failed", "Reverted")
 _NOBODY: Final[Mapping[tuple[str, str], Sequence[str]]] = MappingProxyType({})
 
@@ -91,6 +92,20 @@ def drop_known(entries: Sequence[AuditEntry], there: Sequence[AuditEntry]) -> tu
         else:
             left.remove(known)
     return tuple(new)
+
+
+def drop_repeated(entries: Sequence[AuditEntry], record: Sequence[AuditEntry]) -> tuple[AuditEntry, ...]:
+    """Leave out orders that are the record's last word about their cluster.
+
+    Who was stopped between an order's record and the order has it acknowledged by a status. The next operator may
+    write that status anew before it has looked at the cluster; then it gives the same order once more.
+    """
+    last = {entry.cluster: entry for entry in record if entry.cluster}
+    return tuple(
+        entry
+        for entry in entries
+        if entry.event not in _ORDERS or entry.cluster not in last or not _is_same(settle(entry), last[entry.cluster])
+    )
 
 
 def _is_same(entry: AuditEntry, there: AuditEntry) -> bool:

@@ -15,8 +15,8 @@ from atoll.errors import Conflict, Refused, Unreachable
 from atoll.fleet.audit import AuditEntry
 from atoll.kube.kinds import CONFIG_MAP
 from atoll.kube.store import Store
-from atoll.rollout.audit import Link, Record, link, list_tail, parse_head
-from atoll.rollout.audit_entries import drop_known
+from atoll.rollout.audit import Link, Record, link, list_tail, parse_head, read
+from atoll.rollout.audit_entries import drop_known, drop_repeated
 from atoll.rollout.audit_pages import (
     AUDIT_LABEL,
     Page,
@@ -101,7 +101,9 @@ async def _write(
     metadata = rollout_body["metadata"]
     end = Link(tail[-1].seq, tail[-1].digest) if tail else head
     lines: list[str] = []
-    for entry in drop_known(entries, [record.entry for record in tail]):
+    ours = [page for page in pages if page.owner_uid in {"", metadata["uid"]}]
+    written = [record.entry for record in map(read, join(ours)) if record is not None]
+    for entry in drop_repeated(drop_known(entries, [record.entry for record in tail]), written):
         line, end = link(entry, end)
         lines.append(line)
     page = pages[-1] if pages else None

@@ -16,7 +16,7 @@ from atoll.fleet.observed import Rollout
 from atoll.fleet.spec import Upgrade
 from atoll.fleet.values import Share, freeze
 from atoll.rollout.audit import link, list_tail, parse_head, read, verify_chain
-from atoll.rollout.audit_entries import EVENTS, drop_known, plan_entries
+from atoll.rollout.audit_entries import EVENTS, drop_known, drop_repeated, plan_entries
 
 from .builders import CANARY, PROD, START, cluster_set, member, meta, v, wave
 from .simulator import Nature, Simulator, settled_fleet
@@ -291,6 +291,22 @@ def test_an_entry_that_is_there_stands_for_one_alone():
     twice = [AuditEntry(time=START, event="MembersDone", message="2 more of 60 members are at v1.36.4")] * 2
 
     assert [len(drop_known(twice, there)) for there in ((), twice[:1], twice)] == [2, 1, 0]
+
+
+def test_an_order_is_told_again_only_when_something_came_of_the_first():
+    def entry(event: str, message: str = "to v1.36.4 (r1): rollout s-1, wave all") -> AuditEntry:
+        return AuditEntry(time=START, event=event, message=message, wave="all", cluster="a")
+
+    told, found = entry("MemberTold"), entry("MemberTold", "found on its way: changes")
+    hop, failed = entry("MemberTold", "to v1.36.4 (r1): the second hop"), entry("MemberFailed", "no")
+    other = AuditEntry(time=START, event="MemberTold", message=told.message, wave="all", cluster="b")
+
+    assert drop_repeated((told,), (told, other)) == ()
+    assert drop_repeated((found,), (told,)) == ()
+    assert drop_repeated((told,), (other,)) == (told,)
+    assert drop_repeated((hop,), (told,)) == (hop,)
+    assert drop_repeated((told,), (told, failed)) == (told,)
+    assert drop_repeated((failed,), (told, failed)) == (failed,), "only orders are given again"
 
 
 def test_every_event_is_of_the_closed_list():

@@ -144,6 +144,14 @@ async def test_what_no_status_has_acknowledged_is_not_written_twice(store, serve
     assert clusters(server) == ["a", "b", "c", "d"]
 
 
+async def test_an_order_that_is_given_again_after_a_stop_stands_there_once(store, server):
+    head = await write(store, told("a", "b"), "")
+
+    assert await write(store, told("a", "b"), head) == head
+    assert await write(store, told("b", message="to v1.37.0"), head) != head
+    assert clusters(server) == ["a", "b", "b"]
+
+
 async def test_a_second_writer_is_seen_and_its_records_are_kept(store, server):
     head = await write(store, told("a"), "")
 
