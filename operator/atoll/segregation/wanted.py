@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from atoll.fleet.decisions import Placement
@@ -60,8 +61,7 @@ def wanted_objects(
         names = {item.tenant for item in mine}
         tenants = {item.meta.name: item for item in fleet.tenants if item.meta.name in names}
     flows = find_flows(mine, tenants, child)
-    bodies = [build_system_namespace(), build_owner(hub_uid, fleet.name, child), *build_cluster_roles()]
-    bodies += build_policies(served or child.version, operators)
+    bodies = [build_owner(hub_uid, fleet.name, child), *_build_machinery(served or child.version, operators)]
     labels_of_accounts: dict[str, list[Labels]] = {}
     for placement in mine:
         tenant = tenants.get(placement.tenant)
@@ -81,6 +81,12 @@ def wanted_objects(
     for name, several in sorted(labels_of_accounts.items()):
         bodies += build_accounts(name, merge_labels(several))
     return tuple(sorted(bodies, key=lambda body: (ORDER.get(body["kind"], LAST), *find_key(body))))
+
+
+@lru_cache(maxsize=512)
+def _build_machinery(served: Version, operators: Operators | None) -> tuple[Mapping[str, Any], ...]:
+    """Build what hangs on nothing else: hundreds of children share it, and each decision asks for it anew."""
+    return (build_system_namespace(), *build_cluster_roles(), *build_policies(served, operators))
 
 
 def _find_resources(tenant: Tenant, placement: Placement) -> Resources | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from typing import Final, assert_never
 
@@ -39,6 +40,9 @@ from .context import FIELD_MANAGER, Context
 
 log: Final = logging.getLogger("atoll.child")
 
+PROOF_SECONDS: Final = 1.0
+"""How long it is believed who is there."""
+
 
 class ChildHands:
     """Carries out steps on one child and remembers what the next look should tell."""
@@ -55,6 +59,9 @@ class ChildHands:
         """Reason and message, while what its provider hands out leads to another cluster than the pinned one."""
         self.preflight: PreflightRun | None = None
         self.jobs: Mapping[GateKey, GateReading] = {}
+        self._proof: tuple[MemberClient, str] | None = None
+        """Which client was asked last who is there, and answered with which pinned UID."""
+        self._proved = 0.0
 
     async def act(self, step: ChildStep, body: Body, member: MemberClient | None) -> None:
         """Carry out one step. `body`: the ChildCluster as it stands."""
@@ -122,13 +129,20 @@ class ChildHands:
         )
 
     async def _pinned(self, body: Body, member: MemberClient | None) -> MemberClient:
-        """Return the client after asking once more who is there: nothing is written to a stranger."""
+        """Return the client after asking once more who is there: nothing is written to a stranger.
+
+        Of a row of writes each but the first believes the answer of a moment ago.
+        """
         pinned = body["spec"].get("clusterUID", "")
         if member is None:
             raise Unreachable(f"{self._name} is not connected")
         if not pinned:
             raise IdentityMismatch(f"{self._name} is not pinned yet; nothing is written to it")
-        await member.require_identity(pinned)
+        proof, now = (member, pinned), time.monotonic()
+        if self._proof != proof or now - self._proved > PROOF_SECONDS:
+            self._proof = None
+            await member.require_identity(pinned)
+            self._proof, self._proved = proof, now
         return member
 
     def _ref(self, body: Body) -> ClusterRef:
