@@ -18,6 +18,7 @@ from atoll.fleet.values import add_all, thaw
 from atoll.membership.operations import Work
 from atoll.membership.protection import is_protected
 from atoll.rollout import plan_entries, set_revision
+from atoll.rollout.stored import rollout_number
 
 from .interior import Interior
 from .status.child import ChildFacts, summarise_child
@@ -27,6 +28,8 @@ from .status.rollout import summarise_rollout
 from .status.tenancy import summarise_environment, summarise_regime, summarise_tenant
 from .tenancy import Tenancy
 
+RESULTS: Final = frozenset({"Done", "Reverted", "Superseded"})
+"""States of a rollout that a set's history keeps."""
 GRACE: Final = timedelta(seconds=3)
 """How long objects in a child may wait to be applied before a status mentions it."""
 
@@ -79,6 +82,7 @@ def summarise_all(
             {cluster_set.child_name(m.name): revision_of(cluster_set, m) for m in cluster_set.members},
             set_revision=set_revision(cluster_set, fleet.regimes),
             rollout=running.get(cluster_set.meta.name),
+            ended=_list_ended(fleet, cluster_set, rollout),
             detached=sum(1 for child in members if child.name in detached),
             problems=(*protected, *by_object.get(("ClusterSet", cluster_set.meta.name), ())),
             paused=_pause(cluster_set.paused, now),
@@ -98,6 +102,15 @@ def summarise_all(
                 replace(subject, audit=plan_entries(item, progress, rollout, now, approvers=progress.approvers))
             )
     return subjects
+
+
+def _list_ended(fleet: Fleet, cluster_set: ClusterSet, decision: RolloutDecision) -> list[tuple[str, str]]:
+    """List a set's rollouts that are over, as stored or by this decision, the oldest first, each with its result."""
+    name = cluster_set.meta.name
+    states = {item.meta.name: str(item.status.get("state", "")) for item in fleet.rollouts if item.set_name == name}
+    states |= {progress.name: progress.state for progress in decision.progress if progress.set_name == name}
+    over = [item for item in states.items() if item[1] in RESULTS]
+    return sorted(over, key=lambda item: rollout_number(item[0], name))
 
 
 def _children(

@@ -203,6 +203,7 @@ STATUSES = {
             {"apps--dev": "a1"},
             set_revision="a1",
             rollout=PROGRESS,
+            ended=(("apps-1", "Done"),),
             detached=1,
             problems=(Problem(kind="ClusterSet", name="apps", path="spec.x", reason="InvalidSpec", message="m"),),
             paused="freeze",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from atoll.fleet import reasons
 from atoll.fleet.conditions import Condition, common, find, is_true, no, settle, yes
@@ -13,8 +13,11 @@ from atoll.fleet.observed import ChildCluster
 from atoll.fleet.spec import ClusterSet
 from atoll.fleet.values import thaw
 from atoll.rollout import settled_revision
+from atoll.rollout.stored import rollout_number
 
 from .rollout import FINISHED
+
+HISTORY_LIMIT: Final = 10
 
 
 def summarise_cluster_set(
@@ -25,12 +28,17 @@ def summarise_cluster_set(
     *,
     set_revision: str,
     rollout: RolloutProgress | None,
+    ended: Sequence[tuple[str, str]] = (),
     detached: int,
     problems: Sequence[Problem],
     paused: str,
     now: datetime,
 ) -> dict[str, Any]:
-    """Say how a set is. `wanted_revisions`: by ChildCluster name, of declared members."""
+    """Say how a set is.
+
+    `wanted_revisions`: by ChildCluster name, of declared members. `ended`: name and result of its rollouts that are
+    over, the oldest first.
+    """
     members = [child for child in children if child.name in wanted_revisions]
     statuses = {child.name: child_statuses.get(child.name, child.status) for child in members}
     available = sum(1 for status in statuses.values() if is_true(status, "Available"))
@@ -52,7 +60,7 @@ def summarise_cluster_set(
     running = rollout if rollout is not None and rollout.state in {"Running", "Paused", "Halted", "Aborted"} else None
     if running is not None:
         status["currentRollout"] = running.name
-    history = _history(cluster_set, rollout)
+    history = _history(cluster_set, ended)
     if history:
         status["history"] = history
     ready = _ready(cluster_set, statuses, problems, running, complete=complete, paused=paused)
@@ -108,10 +116,19 @@ def _ready(
     return yes("Ready", reasons.READY)
 
 
-def _history(cluster_set: ClusterSet, rollout: RolloutProgress | None) -> list[dict[str, Any]]:
-    """Remember rollouts that ended, the latest ten."""
+def _history(cluster_set: ClusterSet, ended: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+    """Remember rollouts that ended, the latest ten.
+
+    Who was stopped after the status of a rollout was written and before that of its set finds the rollout over.
+    """
     entries = [dict(thaw(entry)) for entry in cluster_set.status.get("history", ())]
-    known = {entry.get("rollout") for entry in entries}
-    if rollout is not None and rollout.state in {"Done", "Reverted", "Superseded"} and rollout.name not in known:
-        entries.append({"rollout": rollout.name, "result": rollout.state})
-    return entries[-10:]
+    name = cluster_set.meta.name
+    known = {str(entry.get("rollout")): rollout_number(str(entry.get("rollout")), name) for entry in entries}
+    # What went when there were ten does not come back.
+    oldest = min(known.values(), default=0) if len(entries) >= HISTORY_LIMIT else 0
+    entries += [
+        {"rollout": rollout, "result": result}
+        for rollout, result in ended
+        if rollout not in known and rollout_number(rollout, name) >= oldest
+    ]
+    return entries[-HISTORY_LIMIT:]
