@@ -264,6 +264,9 @@ def content(body):
     """An object without what controllers write and what each apply of an empty list (`ingress: []`) touches."""
     touched = {"resourceVersion", "managedFields", "generation"}
     metadata = {key: value for key, value in body["metadata"].items() if key not in touched}
+    # The controller of Deployments adds a revision of its own, sooner or later.
+    annotations = metadata.get("annotations") or {}
+    metadata["annotations"] = {key: value for key, value in annotations.items() if key.startswith("atoll.dev/")}
     return {**body, "metadata": metadata, "status": None}
 
 
