@@ -52,6 +52,9 @@ def normalise_object(body: Mapping[str, Any], hidden: Mapping[str, str]) -> Json
     kept: Json = {**body, "metadata": metadata}
     if body["kind"] == "Secret":
         kept["data"] = dict.fromkeys(body.get("data") or {}, "<secret>")
+    if body["kind"] == "ResourceQuota":
+        # Its controller counts what other controllers make, sooner or later.
+        kept.pop("status", None)
     if AUDIT_LABEL in (metadata.get("labels") or {}):
         kept["data"] = dict.fromkeys(body.get("data") or {}, "<records>")
     result: Json = normalise(kept, hidden)
