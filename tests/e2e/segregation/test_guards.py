@@ -172,6 +172,8 @@ async def test_kubernetes_own_controllers_go_on_working(child: Child) -> None:
     assert child.call("POST", "/api/v1/namespaces", space, dry_run=False).ok
     quota = named("ResourceQuota", labels={"app.kubernetes.io/managed-by": "atoll"}, spec={"hard": {"configmaps": "9"}})
     path = "/api/v1/namespaces/gone--prod"
+    # A quota is counted when it is made; what comes later may be counted minutes later.
+    await wait_for(lambda: child.call("GET", f"{path}/configmaps/kube-root-ca.crt").ok)
     assert child.call("POST", f"{path}/resourcequotas", quota, dry_run=False).ok
     await wait_for(lambda: child.call("GET", f"{path}/serviceaccounts/default").ok)
     await wait_for(
